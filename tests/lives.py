@@ -128,7 +128,7 @@ def live(scene: Scene) -> None:
     assert violations(scene.trace()[traced:], in_model=False) == []
     permissions = account(scene.plane, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT)
     assert permissions.denied == ()
-    unused = {*UNUSED, f"list events in {frontend.namespace}"}
+    unused = {*UNUSED, f"list events in {frontend.runs_in}"}
     assert {str(one) for one in permissions.unused} <= unused, str(permissions)
 
 

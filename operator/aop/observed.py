@@ -399,6 +399,8 @@ class ObservedOrigin:
     displaced: tuple[LeftOut, ...] = ()
     """Hosts at which requests succeed today and would be refused as soon as the zone presents our
     certificate."""
+    unserved: tuple[LeftOut, ...] = ()
+    """Hosts that nothing there serves, as far as Kubernetes tells; sorted."""
     rejected: str | None = None
     """The origin's own words that name a line of ours in the current text."""
     stuck: str | None = None

@@ -201,6 +201,15 @@ class Settings(BaseSettings):
         description="Whether Traefik's IngressRoutes and IngressRouteTCPs of all namespaces may be listed: true or false. If so, the operator names those "
         "that may serve a protected host without going through its own routers.",
     )
+    list_routes: bool = Field(
+        False,
+        description="Whether HTTPRoutes and GRPCRoutes of all namespaces, and GatewayClasses, which belong to none, may be listed: true or false. If so, "
+        "the operator knows which hosts a Gateway serves, and names what its routes leave open.",
+    )
+    proxy_namespaces: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_namespaces)] = Field(
+        ("envoy-gateway-system",),
+        description="Namespaces in which Envoy Gateway runs the proxies of Gateways, separated by commas: its own, unless it is told otherwise.",
+    )
 
     resync_s: Seconds = Field(
         300,

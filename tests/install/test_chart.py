@@ -169,6 +169,8 @@ def test_the_operator_accepts_the_settings_of(
     allowed = given.config_maps | given.made_for_them | given.gateways
     assert set(settings.ingress_config_maps) == allowed
     assert settings.list_all_ingresses is given.all_ingresses
+    assert settings.list_routes is given.all_routes
+    assert set(settings.proxy_namespaces) == (given.proxies or {"envoy-gateway-system"})
 
 
 @pytest.mark.parametrize(
@@ -205,6 +207,14 @@ def test_the_operator_accepts_the_settings_of(
         ),
         ({"workloads": [{"kind": "Deployment", "namespace": "a", "name": "x"}]}, "configMap"),
         ({"gateways": [{"namespace": "a", "name": "x"}]}, "configMap"),
+        (
+            {
+                "gateways": [
+                    {"namespace": "a", "name": "x", "configMap": "y", "proxyNamespace": "B"}
+                ]
+            },
+            "proxyNamespace",
+        ),
         ({"settings": {"logLevel": "verbose"}}, "logLevel"),
         ({"settings": {"logFormat": "xml"}}, "logFormat"),
         ({"settings": {"cloudflareBaseUrl": "api.example.com"}}, "cloudflareBaseUrl"),
@@ -497,6 +507,9 @@ class Given:
     """NAMESPACE/NAME of their ConfigMaps."""
     gateways: set[str]
     """NAMESPACE/NAME of the ConfigMaps of Gateways."""
+    proxies: set[str]
+    """Where their proxies run."""
+    all_routes: bool
 
     @classmethod
     def of(cls, values: Path) -> Self:
@@ -522,6 +535,8 @@ class Given:
                 f"{it['namespace']}/{it['configMap']}"
                 for it in given.get("gateways", defaults["gateways"])
             },
+            {it.get("proxyNamespace", "envoy-gateway-system") for it in given.get("gateways", [])},
+            rbac["allRoutes"] and bool(given.get("gateways")),
         )
 
 
@@ -569,8 +584,11 @@ def test_rights_are_where_they_were_asked_for_and_nowhere_else(
     assert where(objects, "configmaps", "delete") == given.made_for_them
     assert where(objects, "deployments", "patch") == given.workloads
     before = {name.split("/")[0] for name in given.gateways}
-    assert where(objects, "pods", *everything) == controllers | theirs | before
+    assert where(objects, "pods", *everything) == controllers | theirs | given.proxies
     assert where(objects, "envoyextensionpolicies", *everything) == before
+    assert where(objects, "gateways", *everything) == before
+    for resource in ("httproutes", "grpcroutes", "gatewayclasses"):
+        assert where(objects, resource, *everything) == ({"*"} if given.all_routes else set())
     assert where(objects, "leases", *everything) == {"aop-system", f"aop-system/{lease(objects)}"}
     assert where(objects, "leases", "create") == {"aop-system"}
     assert where(objects, "ingressclasses", *everything) == (

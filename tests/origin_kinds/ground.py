@@ -124,7 +124,7 @@ def target_of(ground: Ground) -> Target:
 
 def objects_of(ground: Ground, things: Iterable[Json], scope: Scope | None = None) -> Objects:
     """What the driver's reads find among these objects."""
-    reads = ground.kind.reads(target_of(ground), scope or Scope())
+    reads = ground.kind.reads(target_of(ground), scope or Scope(routes=True))
     there = list(things)
     return {read: tuple(one for one in there if _is_read(read, one)) for read in reads}
 
@@ -138,9 +138,9 @@ def _is_read(read: Read, thing: Json) -> bool:
     )
 
 
-def site_of(ground: Ground, *things: Json) -> Site:
-    """The origin, as these objects say it."""
-    return ground.kind.site(target_of(ground), objects_of(ground, things))
+def site_of(ground: Ground, *things: Json, spec: Model | None = None) -> Site:
+    """The origin, as these objects say it, and as a user writes it."""
+    return ground.kind.site(target_of(ground), objects_of(ground, things), spec)
 
 
 def published_in(ground: Ground, carrier: Json) -> Published:

@@ -365,7 +365,12 @@ class GatewayGround:
         return proxy_of("other", name, ip)
 
     def serving(self, *hosts: str) -> tuple[Json, ...]:
-        return (self.pod("web", "192.0.2.1"), policy_of("web", NAME))
+        route = {"parentRefs": [{"name": "web"}], "hostnames": list(hosts)}
+        return (
+            self.pod("web", "192.0.2.1"),
+            policy_of("web", NAME),
+            object_of("HTTPRoute", "web", route),
+        )
 
     def complaint(self, pod: Json, carrier: Json, at: datetime, *, ours: bool) -> Json:
         if ours:

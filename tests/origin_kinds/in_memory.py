@@ -171,6 +171,12 @@ class RulesSite:
     def verifiers(self, hosts: Collection[str]) -> Mapping[str, str]:
         return {}
 
+    def unread(self) -> None:
+        """Nothing tells more."""
+
+    def unserved(self, hosts: Collection[str]) -> Mapping[str, str]:
+        return {}
+
     def wildcards(
         self, hosts: Collection[str], patterns: Collection[str]
     ) -> Mapping[str, tuple[str, ...]]:

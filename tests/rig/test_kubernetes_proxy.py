@@ -15,6 +15,7 @@ import pytest
 from sandbox.kubernetes.kubectl import KubectlError
 from sandbox.kubernetes.plane import ControlPlane
 from sandbox.proxy import (
+    Altered,
     Answer,
     CutWatch,
     Delay,
@@ -239,6 +240,23 @@ def test_a_watch_is_relayed_event_by_event_and_traced_while_it_runs(
         within_s=5,
         describe="the proxy to notice that nobody watches any more",
     )
+
+
+def test_what_is_told_is_altered_in_an_answer_and_in_a_watch(
+    plane: ControlPlane, proxy: FaultProxy, writer: httpx.Client, configmaps: str
+) -> None:
+    """Also for a client that would rather have Kubernetes' own form, in which no text could be put in place of another."""
+    plane.http.post(configmaps, json=settings(mode="Off")).raise_for_status()
+    rule = proxy.rule(Match(path="/configmaps"), Altered(b'"Off"', b'"On, and longer"'), times=None)
+    form = {"Accept": "application/vnd.kubernetes.protobuf,application/json"}
+    read = writer.get(f"{configmaps}/settings", headers=form).raise_for_status()
+    assert read.json()["data"] == {"mode": "On, and longer"}
+    with writer.stream("GET", configmaps, params=watching("settings"), headers=form) as watch:
+        first = json.loads(next(watch.iter_lines()))
+    assert first["object"]["data"] == {"mode": "On, and longer"}
+    assert rule.fired == 2
+    there = plane.http.get(f"{configmaps}/settings").raise_for_status()
+    assert there.json()["data"] == {"mode": "Off"}
 
 
 @pytest.mark.parametrize(

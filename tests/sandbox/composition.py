@@ -39,6 +39,8 @@ SCOPE = (
     "AOP_INGRESS_CONFIG_MAPS",
     "AOP_LIST_ALL_INGRESSES",
     "AOP_LIST_INGRESS_ROUTES",
+    "AOP_LIST_ROUTES",
+    "AOP_PROXY_NAMESPACES",
 )
 """The settings of the shipped Deployment that go with its permissions."""
 OPERATOR_NAMESPACE, OPERATOR_ACCOUNT = "aop-system", "aop-operator"

@@ -13,7 +13,6 @@ from typing import Any, Self
 
 from sandbox import direct
 from sandbox.cluster import frontend
-from sandbox.cluster.gateway_frontend import GatewayFrontend
 from sandbox.composition import CONFIG_MAP, CONTROLLER_NAMESPACE, Layout, Sandbox
 from sandbox.direct import Leaf, Visitor
 from sandbox.ingress_nginx.backend import expected
@@ -450,12 +449,11 @@ def workload_origin(kind: str = "nginx", name: str = "frontend", **more: Any) ->
 
 def gateway_origin(name: str = "frontend", **more: Any) -> dict[str, Any]:
     """An origin of a spec: the sandbox's Gateway of Envoy Gateway."""
-    namespace = GatewayFrontend.namespace
     return {
         "name": name,
         "gatewayAPI": {
-            "gatewayRef": {"namespace": namespace, "name": frontend.NAME},
-            "configMapRef": {"namespace": namespace, "name": frontend.CONFIG_MAP},
+            "gatewayRef": {"namespace": frontend.NAMESPACE, "name": frontend.NAME},
+            "configMapRef": {"namespace": frontend.NAMESPACE, "name": frontend.CONFIG_MAP},
             **more,
         },
     }

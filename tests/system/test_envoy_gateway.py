@@ -10,11 +10,10 @@ import pytest
 
 import lives
 from aop.origins.gateway_api.envoy import SCRIPT
-from sandbox.cluster.frontend import CONFIG_MAP
+from sandbox.cluster.frontend import CONFIG_MAP, NAMESPACE
 from sandbox.composition import GATEWAYS, HOSTS, Layout
 from sandbox.direct import Visitor
 from sandbox.envoy_gateway import programs
-from sandbox.envoy_gateway.controller import NAMESPACE
 from sandbox.scene import Scene
 from sandbox.waiting import until
 

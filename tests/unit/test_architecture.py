@@ -212,7 +212,7 @@ def of_the_drivers(*names: str) -> Grants:
         if kind.name not in names:
             continue
         target = Target(kind.name, "ingress-nginx", "controller")
-        for read in kind.reads(target, Scope(routers=True)):
+        for read in kind.reads(target, Scope(routers=True, routes=True)):
             needed[group_of(read.kind), read.kind.plural].add("get" if read.name else "list")
         needed[group_of(kind.carried_by), kind.carried_by.plural] |= {"list", "update"}
         if kind.capabilities.creates_carrier:

@@ -22,7 +22,12 @@ Json = dict[str, Any]
 NAMESPACE, NAME, GATEWAY = "web", "frontend-aop", "frontend"
 TARGET = Target("gatewayAPI", NAMESPACE, NAME)
 CARRIER = Read(Kind.CONFIG_MAP, NAMESPACE, NAME)
-PODS = Read(Kind.POD, NAMESPACE)
+PROXIES = "envoy-gateway-system"
+PODS = Read(Kind.POD, PROXIES)
+GATEWAYS = Read(Kind.GATEWAY, NAMESPACE, need=Need.OPTIONAL)
+CLASSES = Read(Kind.GATEWAY_CLASS, need=Need.OPTIONAL)
+HTTP_ROUTES = Read(Kind.HTTP_ROUTE, need=Need.AWAITED)
+GRPC_ROUTES = Read(Kind.GRPC_ROUTE, need=Need.AWAITED)
 POLICIES = Read(Kind.ENVOY_EXTENSION_POLICY, NAMESPACE, need=Need.OPTIONAL)
 SPEC = GatewayApi.model_validate(
     {
@@ -69,9 +74,56 @@ def site(
     pods: tuple[Json, ...] = (pod(),),
     policies: tuple[Json, ...] | None = (policy(),),
     its: GatewayApi | None = SPEC,
+    gateways: tuple[Json, ...] | None = None,
+    classes: tuple[Json, ...] | None = None,
+    routes: tuple[Json, ...] | None = None,
+    grpc: tuple[Json, ...] | None = (),
 ) -> GatewaySite:
-    carrier = () if body is None else (body,)
-    return GATEWAY_API.site(TARGET, {CARRIER: carrier, PODS: pods, POLICIES: policies}, its)
+    objects = {
+        CARRIER: () if body is None else (body,),
+        PODS: pods,
+        POLICIES: policies,
+        GATEWAYS: gateways,
+        CLASSES: classes,
+        HTTP_ROUTES: routes,
+        GRPC_ROUTES: grpc,
+    }
+    return GATEWAY_API.site(TARGET, objects, its)
+
+
+def a_gateway(*listeners: Json, name: str = GATEWAY, **labels: str) -> Json:
+    spec = {"gatewayClassName": "edge", "listeners": list(listeners or (listener(),))}
+    return {"metadata": {"namespace": NAMESPACE, "name": name, "labels": labels}, "spec": spec}
+
+
+def listener(hostname: str | None = None, name: str = "https", port: int = 443) -> Json:
+    there = {"hostname": hostname} if hostname else {}
+    return {"name": name, "port": port, "protocol": "HTTPS", **there}
+
+
+def a_class(controller: str = "gateway.envoyproxy.io/gatewayclass-controller") -> Json:
+    return {"metadata": {"name": "edge"}, "spec": {"controllerName": controller}}
+
+
+def route(
+    *hostnames: str,
+    name: str = "app",
+    service: str = "app",
+    refs: tuple[Json, ...] = ({"name": GATEWAY},),
+    refused: tuple[Json, ...] = (),
+) -> Json:
+    condition = {"type": "Accepted", "status": "False"}
+    return {
+        "metadata": {"namespace": NAMESPACE, "name": name},
+        "spec": {
+            "parentRefs": list(refs),
+            **({"hostnames": list(hostnames)} if hostnames else {}),
+            "rules": [{"backendRefs": [{"name": service, "port": 80}]}],
+        },
+        "status": {
+            "parents": [{"parentRef": one, "conditions": [condition]} for one in refused],
+        },
+    }
 
 
 def published(*claims: Any, body: Json = BARE) -> Json:
@@ -81,9 +133,110 @@ def published(*claims: Any, body: Json = BARE) -> Json:
 
 
 def test_policies_are_read_where_they_may_be() -> None:
-    reads = GATEWAY_API.reads(TARGET, Scope())
-    assert reads == (CARRIER, PODS, POLICIES)
+    reads = GATEWAY_API.reads(TARGET, Scope(proxies=(PROXIES,)))
+    assert reads == (CARRIER, PODS, POLICIES, GATEWAYS)
     assert site(policies=None).objection(SPEC) is None
+    everything = GATEWAY_API.reads(TARGET, Scope(proxies=(PROXIES, "other"), routes=True))
+    other = Read(Kind.POD, "other")
+    more = (POLICIES, GATEWAYS, HTTP_ROUTES, GRPC_ROUTES, CLASSES)
+    assert everything == (CARRIER, PODS, other, *more)
+
+
+def test_who_serves_the_gateway_is_told_where_no_proxy_does() -> None:
+    assert site(pods=()).unread() is None, "the Gateway cannot be read"
+
+    def unread(*classes: Json) -> str | None:
+        return site(pods=(), gateways=(a_gateway(),), classes=classes).unread()
+
+    assert site(pods=(), gateways=(a_gateway(),)).unread() is None, "nor can its class"
+    assert unread(a_class()) is None
+    assert unread(a_class("gateway.envoyproxy.io/tenant-a")) is None
+    assert site(pods=(), gateways=(a_gateway(name="x"),)).unread() == (
+        "there is no Gateway web/frontend. Create it, or correct gatewayRef"
+    )
+    assert unread() == (
+        "Gateway web/frontend is of GatewayClass edge, which does not exist. Create it, or correct the Gateway"
+    )
+    foreign = unread(a_class("example.com/gateway"))
+    assert foreign is not None
+    assert "whose controller is example.com/gateway and not Envoy Gateway" in foreign
+    merged = pod()
+    merged["metadata"]["labels"] = {f"{OWNER}class": "edge"}
+    together = site(pods=(merged,), gateways=(a_gateway(),), classes=(a_class(),)).unread()
+    assert together is not None
+    assert "mergeGateways" in together
+    assert site(pods=(), gateways=(), its=None).unread() is None, "which one, nobody remembers"
+
+
+# --- hosts --------------------------------------------------------------------------------------------------------------------------
+
+
+def under(*hostnames: str, listeners: tuple[Json, ...] = (), **more: Any) -> tuple[str, ...]:
+    """The hosts that a route brings, under all of the zone."""
+    serving = site(gateways=(a_gateway(*listeners),), routes=(route(*hostnames, **more),))
+    return serving.hosts(APEX, (APEX, f"*.{APEX}"), ()).hosts
+
+
+def test_hosts_under_a_wildcard_are_those_of_the_gateways_routes() -> None:
+    api = f"api.{APEX}"
+    assert under(WWW.upper(), api, "www.example.org") == (api, WWW)
+    assert under(f"*.{APEX}") == under() == ()
+    assert under(listeners=(listener(WWW),)) == (WWW,), "whatever the listener takes"
+    assert under(f"*.{APEX}", listeners=(listener(WWW),)) == (WWW,)
+    assert under(WWW, api, listeners=(listener(f"*.{APEX}"), listener(APEX))) == (api, WWW)
+    assert under(WWW, listeners=(listener(api),)) == (), "no listener takes it"
+    assert under(WWW, refs=({"name": "other"},)) == ()
+    assert under(WWW, refs=({"name": GATEWAY, "kind": "Service", "group": ""},)) == ()
+    assert under(WWW, refs=({"name": GATEWAY, "namespace": "other"},)) == ()
+    assert site(routes=(route(WWW),)).hosts(APEX, (f"*.{APEX}",), ()).hosts == (WWW,)
+    assert site(routes=(), grpc=(route(WWW),)).hosts(APEX, (WWW,), ()).hosts == (WWW,)
+    assert site(routes=(route(WWW),), grpc=None).hosts(APEX, (WWW,), ()).hosts == ()
+
+
+def test_a_route_counts_until_it_is_refused_where_it_is_meant_for() -> None:
+    http, https = ({"name": GATEWAY, "sectionName": one} for one in ("http", "https"))
+    both = (listener(None, "http", 80), listener())
+    refs = (http, https)
+    assert under(WWW, refs=refs, refused=(http,), listeners=both) == (WWW,)
+    assert under(WWW, refs=refs, refused=refs, listeners=both) == ()
+    assert under(WWW, refs=({"name": GATEWAY, "port": 8443},), listeners=both) == ()
+    assert under(WWW, refs=({"name": GATEWAY, "port": 443},), listeners=both) == (WWW,)
+
+
+def test_a_host_that_no_route_serves_is_told() -> None:
+    other = f"shop.{APEX}"
+    serving = site(gateways=(a_gateway(),), routes=(route(WWW),))
+    assert list(serving.unserved((WWW, other))) == [other]
+    assert "no HTTPRoute or GRPCRoute of Gateway web/frontend" in serving.unserved((other,))[other]
+    for wide in (route(f"*.{APEX}"), route()):
+        assert site(gateways=(a_gateway(),), routes=(wide,)).unserved((WWW,)) == {}
+    assert site(gateways=(a_gateway(),)).unserved((WWW,)) == {}, "routes cannot be read"
+
+
+def test_other_names_of_the_same_applications_are_named() -> None:
+    def beside(*routes: Json, patterns: tuple[str, ...] = (WWW,)) -> tuple[str, ...]:
+        return site(gateways=(a_gateway(),), routes=routes).left_open(patterns)
+
+    other, rest = route("other.example.org", name="other"), route(name="rest")
+    assert beside(route(WWW)) == ()
+    assert beside(route(WWW), other) == (
+        "HTTPRoute web/other serves the same Service as other.example.org",
+    )
+    assert beside(route(WWW), route("other.example.org", service="its-own")) == ()
+    all_names = (
+        "HTTPRoute web/rest serves the same Service to requests for any name that no route has",
+    )
+    assert beside(route(WWW), rest) == beside(rest) == all_names
+    assert beside(route(f"*.{APEX}")) == (
+        f"HTTPRoute web/app serves the same Service to other names under *.{APEX}",
+    )
+    twice = route(WWW, refs=({"name": GATEWAY}, {"name": "second", "namespace": "edge"}))
+    assert beside(twice) == ("Gateway edge/second serves HTTPRoute web/app, too",)
+    wildcard = f"*.{APEX}"
+    assert beside(route(WWW), patterns=(wildcard,)) == ()
+    assert beside(route(wildcard), patterns=(wildcard,)) == (
+        f"no certificate is required for names under {wildcard} that neither a route nor spec.hostnames nor verification.samples names",
+    )
 
 
 def test_the_ports_are_those_that_envoy_gateway_makes_of_443_and_80() -> None:
@@ -144,11 +297,27 @@ def test_where_no_policy_has_the_gateway_run_the_script_that_is_said(
     assert site(pods=(), policies=other).objection(SPEC) is None, "who reads it is said first"
 
 
-def test_a_policy_that_chooses_gateways_by_labels_may_be_the_one() -> None:
-    chosen = policy()
-    chosen["spec"]["targetSelectors"] = [{"kind": "Gateway", "matchLabels": {"a": "b"}}]
-    del chosen["spec"]["targetRefs"]
-    assert site(policies=(chosen,)).objection(SPEC) is None
+@pytest.mark.parametrize(
+    ("selector", "chosen"),
+    [
+        ({"matchLabels": {"a": "b"}}, True),
+        ({"matchLabels": {"a": "c"}}, False),
+        ({"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}, True),
+        ({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["b"]}]}, False),
+        ({"matchExpressions": [{"key": "a", "operator": "Exists"}]}, True),
+        ({"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}, False),
+        ({"kind": "HTTPRoute", "matchLabels": {"a": "b"}}, False),
+    ],
+    ids=str,
+)
+def test_a_policy_may_choose_gateways_by_labels(selector: Json, chosen: bool) -> None:
+    by_labels = policy()
+    by_labels["spec"]["targetSelectors"] = [{"kind": "Gateway", **selector}]
+    del by_labels["spec"]["targetRefs"]
+    its = site(policies=(by_labels,), gateways=(a_gateway(a="b"),)).objection(SPEC)
+    assert (its is None) is chosen
+    unknown = site(policies=(by_labels,)).objection(SPEC)
+    assert (unknown is None) is (selector.get("kind") is None), "its labels cannot be read"
 
 
 def test_a_policy_that_is_not_accepted_is_an_objection_until_something_of_ours_stands() -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from aop.origins.ingress_nginx.ingresses import aliases_of, hosts_of, served_by
 from aop.origins.ingress_nginx.replicas import Controller
-from aop.origins.ingress_nginx.servers import Names, Servers, is_under
+from aop.origins.ingress_nginx.servers import Servers
+from aop.origins.served import Names, is_under
 from aop.terms import ObjectKey
 
 PREFIX = "nginx.ingress.kubernetes.io"

@@ -93,6 +93,8 @@ class OriginKeeper:
             () if settings.list_all_ingresses else settings.watch_namespaces,
             cluster=settings.list_all_ingresses,
             routers=settings.list_ingress_routes,
+            routes=settings.list_routes,
+            proxies=settings.proxy_namespaces,
         )
         self._reads = kind.reads(target, scope)
         self._cluster = cluster
@@ -191,6 +193,7 @@ class OriginKeeper:
         patterns = pull.spec.hostname_patterns
         return replace(
             self._seen_as(wanted, configured),
+            words=replace(self._words, unread=site.unread() or self._words.unread),
             readers=len(site.replicas),
             replicas=replicas,
             hosts=hosts,
@@ -203,6 +206,9 @@ class OriginKeeper:
             if wanted.wanted and configured
             else None,
             displaced=tuple(LeftOut(host, why) for host, why in sorted(verifiers.items())),
+            unserved=tuple(
+                LeftOut(host, why) for host, why in sorted(site.unserved(hosts).items())
+            ),
             rejected=refusal.words if refusal and refusal.ours else None,
             stuck=self._stuck(refusal.words) if refusal and not refusal.ours else None,
             overwritten=self._memory.disturbance.overwritten,

@@ -44,8 +44,8 @@ class Capabilities:
     """What carries our claims is made with the first claim and deleted with the last. Replicas that
     run its text go on when somebody else deletes it."""
     lists_hosts: bool = True
-    """Which hosts it serves can be read in Kubernetes; else it serves those that the object
-    names."""
+    """Which hosts it serves can be read in Kubernetes, where the operator may; else it serves those
+    that the object names."""
     keeps_connections: bool = False
     """Where a running server takes up another text, it judges by it the connections of before as
     well: the edge may have made them before it presented anything."""
@@ -108,6 +108,18 @@ class Site(Protocol):
         """Those of `hosts` at which somebody else verifies and would refuse ours.
 
         Client certificates are meant; a sentence about each says who does it and what helps.
+        """
+
+    def unread(self) -> str | None:
+        """Why nobody acts on what carries our claims, where more is known than `Words.unread`.
+
+        As a sentence that says what helps. Of interest where there are no replicas.
+        """
+
+    def unserved(self, hosts: Collection[str]) -> Mapping[str, str]:
+        """Those of `hosts` that nothing there serves, as far as Kubernetes tells.
+
+        A sentence about each says so; whether it is so is probed.
         """
 
     def wildcards(

@@ -58,6 +58,10 @@ class Scope:
     """It may also look at what is in no namespace."""
     routers: bool = False
     """It may also look at the routers of other people's servers, in all namespaces."""
+    routes: bool = False
+    """It may also look at routes of Gateways, in all namespaces, and at classes of Gateways."""
+    proxies: tuple[str, ...] = ()
+    """Where the proxies of Gateways run; empty: beside their Gateway."""
 
     def reads(self, kind: Kind, home: str, need: Need) -> tuple[Read, ...]:
         """All objects of a kind that may be seen; those in `home` in any case."""

@@ -18,6 +18,7 @@ from aop.observed import (
     Configured,
     Evidence,
     HoldOff,
+    LeftOut,
     Observed,
     ObservedCertificate,
     ObservedKeyPair,
@@ -263,13 +264,18 @@ def oddity(origin: ObservedOrigin, host: str) -> str | None:
     for replica in replicas(origin):
         seen = replica.seen(host)
         if seen is not None and seen.own:
-            return next(
-                (one.why for one in origin.displaced if one.host == host),
-                "its own Ingress verifies client certificates",
-            )
+            return _why(origin.displaced, host) or "its own Ingress verifies client certificates"
         if seen is not None and seen.odd:
-            return f"pod {replica.name} answers {seen.odd}. Let requests for /.well-known/aop-operator/ through there if the host is to be required"
-    return next((one.why for one in origin.left_out if one.host == host), None)
+            return (
+                _why(origin.unserved, host)
+                or f"pod {replica.name} answers {seen.odd}. Let requests for /.well-known/aop-operator/ through there if the host is to be required"
+            )
+    return _why(origin.left_out, host)
+
+
+def _why(listed: Iterable[LeftOut], host: str) -> str | None:
+    """What is said of a host among these; None: it is not one of them."""
+    return next((one.why for one in listed if one.host == host), None)
 
 
 def believed(origin: ObservedOrigin, host: str) -> str | None:

@@ -31,6 +31,10 @@ class Kind(Enum):
         "envoyextensionpolicies",
         "EnvoyExtensionPolicy",
     )
+    GATEWAY = ("/apis/gateway.networking.k8s.io/v1", "gateways", "Gateway")
+    GATEWAY_CLASS = ("/apis/gateway.networking.k8s.io/v1", "gatewayclasses", "GatewayClass")
+    HTTP_ROUTE = ("/apis/gateway.networking.k8s.io/v1", "httproutes", "HTTPRoute")
+    GRPC_ROUTE = ("/apis/gateway.networking.k8s.io/v1", "grpcroutes", "GRPCRoute")
     LEASE = ("/apis/coordination.k8s.io/v1", "leases", "Lease")
 
     @property

@@ -67,7 +67,8 @@ class Frontend:
     `plane` must be one with the controllers of workloads.
     """
 
-    namespace = NAMESPACE
+    runs_in = NAMESPACE
+    """Namespace of the pods."""
     https_port, http_port = HTTPS, HTTP
     """Of each pod."""
     rolls_out = True
@@ -94,7 +95,7 @@ class Frontend:
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
         )
         services = self.deploy()
-        node = Node(self._plane, self._folder / "node", self.namespace, services)
+        node = Node(self._plane, self._folder / "node", self.runs_in, services)
         self.node = self._parts.enter_context(node)
         self.service = self._parts.enter_context(
             Service(lambda: self.node.endpoints, (self.https_port, self.http_port))
@@ -143,7 +144,7 @@ class Frontend:
 
     def pods(self) -> list[dict[str, Any]]:
         """Every pod of the namespace, whatever it does."""
-        path = f"/api/v1/namespaces/{self.namespace}/pods"
+        path = f"/api/v1/namespaces/{self.runs_in}/pods"
         items: list[dict[str, Any]] = self._plane.http.get(path).raise_for_status().json()["items"]
         return items
 
@@ -177,9 +178,7 @@ class Frontend:
 
     def config_map(self) -> dict[str, Any] | None:
         """The operator's ConfigMap; None: there is none."""
-        answer = self._plane.http.get(
-            f"/api/v1/namespaces/{self.namespace}/configmaps/{CONFIG_MAP}"
-        )
+        answer = self._plane.http.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{CONFIG_MAP}")
         manifest: dict[str, Any] | None = (
             None if answer.status_code == 404 else answer.raise_for_status().json()
         )
@@ -229,6 +228,6 @@ class Frontend:
             "apiVersion": "v1",
             "kind": "Secret",
             "type": "kubernetes.io/tls",
-            "metadata": {"name": "frontend-tls", "namespace": self.namespace},
+            "metadata": {"name": "frontend-tls", "namespace": NAMESPACE},
             "data": {name: base64.b64encode(pem).decode() for name, pem in data.items()},
         }

@@ -23,7 +23,7 @@ MADE_WITHIN_S = 60.0
 class GatewayFrontend(Frontend):
     """As `Frontend` says; it is the control plane that makes the Deployment of the proxies."""
 
-    namespace = controller.NAMESPACE
+    runs_in = controller.NAMESPACE
     https_port, http_port = 10443, 10080
     rolls_out = False
 
@@ -53,10 +53,10 @@ class GatewayFrontend(Frontend):
     @property
     def _path(self) -> str:
         (name,) = [one["metadata"]["name"] for one in self._deployments()]
-        return f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{name}"
+        return f"/apis/apps/v1/namespaces/{self.runs_in}/deployments/{name}"
 
     def _deployments(self) -> list[dict[str, Any]]:
-        path = f"/apis/apps/v1/namespaces/{self.namespace}/deployments"
+        path = f"/apis/apps/v1/namespaces/{self.runs_in}/deployments"
         answer = self._plane.http.get(path, params={"labelSelector": OWNED})
         deployments: list[dict[str, Any]] = answer.raise_for_status().json()["items"]
         return deployments

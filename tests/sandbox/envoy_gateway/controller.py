@@ -38,6 +38,7 @@ class EnvoyGateway:
         self._programs = programs.find(say=lambda _: None)
         self.xds = f"127.0.0.1:{free_port()}"
         """Where it is, out of its own network."""
+        self._child: Child | None = None
 
     def start(self) -> Self:
         """Start it; it answers a little later."""
@@ -46,52 +47,72 @@ class EnvoyGateway:
         self._plane.apply(
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
         )
-        environment = {
-            **os.environ,
-            "KUBECONFIG": str(self._plane.admin_kubeconfig),
-            "ENVOY_GATEWAY_NAMESPACE": NAMESPACE,
-            "KUBERNETES_CLUSTER_DOMAIN": "cluster.local",
-        }
         # The Job of its chart.
         subprocess.run(
             [self._programs.envoy_gateway, "certgen", "--disable-topology-injector"],
-            env=environment,
+            env=self._environment(self._plane.admin_kubeconfig),
             check=True,
             capture_output=True,
         )
-        (self._folder / "envoy-gateway.yaml").write_text(yaml.safe_dump({**CONFIG}))
-        api_server = self._plane.url.removeprefix("https://")
+        self.run()
+        return self
+
+    def run(
+        self,
+        *,
+        kubeconfig: Path | None = None,
+        api_server: str | None = None,
+        config: Mapping[str, Any] = CONFIG,
+    ) -> None:
+        """Run it; in place of the one that runs, if one does.
+
+        It reaches the API server at the address that the kubeconfig names, `https://ip:port`.
+        """
+        if self._child is not None:
+            self._child.kill()
+        (self._folder / "envoy-gateway.yaml").write_text(yaml.safe_dump({**config}))
+        address = (api_server or self._plane.url).removeprefix("https://")
         confinement = Confinement(
             str(self._folder / "confined"),
             listens={self.xds: XDS_PORT},
-            reaches={api_server.rpartition(":")[2]: api_server},
+            reaches={address.rpartition(":")[2]: address},
             binds={"/certs": str(self._certificates())},
         )
-        config = self._folder / "envoy-gateway.yaml"
+        environment = self._environment(kubeconfig or self._plane.admin_kubeconfig)
+        config_file = self._folder / "envoy-gateway.yaml"
         command: list[str | Path] = [
             self._programs.envoy_gateway,
             "server",
             "--config-path",
-            config,
+            config_file,
         ]
         self._child = Child(
             confinement.command(command), log=self._folder / "envoy-gateway.log", env=environment
         )
-        return self
 
     def stop(self) -> None:
         """End it."""
-        self._child.kill()
+        if self._child is not None:
+            self._child.kill()
 
     def last_words(self) -> str:
         """The end of its log."""
-        return self._child.last_words()
+        return self._child.last_words() if self._child is not None else ""
 
     def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    @staticmethod
+    def _environment(kubeconfig: Path) -> dict[str, str]:
+        return {
+            **os.environ,
+            "KUBECONFIG": str(kubeconfig),
+            "ENVOY_GATEWAY_NAMESPACE": NAMESPACE,
+            "KUBERNETES_CLUSTER_DOMAIN": "cluster.local",
+        }
 
     def _certificates(self) -> Path:
         """The files of the Secret that its pod mounts."""

@@ -7,6 +7,7 @@ after its third write has the proxy do it, between the API's answer and the oper
 
 from sandbox.proxy.effects import Effects
 from sandbox.proxy.faults import (
+    Altered,
     Answer,
     CutWatch,
     Delay,
@@ -24,6 +25,7 @@ from sandbox.proxy.server import FaultProxy
 from sandbox.proxy.trace import Exchange
 
 __all__ = [
+    "Altered",
     "Answer",
     "CutWatch",
     "Delay",

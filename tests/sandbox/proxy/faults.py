@@ -163,8 +163,32 @@ class Stale:
     """The first matching GET passes and its answer is kept; the following ones get that answer again, whatever has happened since."""
 
 
+@dataclass(frozen=True)
+class Altered:
+    """The client is told something else than what stands there: `new` in place of each `old`, in an answer as in a watch, both as in JSON.
+
+    JSON is what it gets, whatever it would rather have.
+    """
+
+    old: bytes
+    new: bytes
+
+    def told(self, said: bytes) -> bytes:
+        """What becomes of an answer, or of one event."""
+        return said.replace(self.old, self.new)
+
+
 Fault = (
-    Answer | Truncate | Delay | DropBefore | DropAfter | CutWatch | WatchError | HideEvent | Stale
+    Answer
+    | Truncate
+    | Delay
+    | DropBefore
+    | DropAfter
+    | CutWatch
+    | WatchError
+    | HideEvent
+    | Stale
+    | Altered
 )
 
 

@@ -12,7 +12,17 @@ from aiohttp import web
 from yarl import URL
 
 from sandbox.proxy.effects import Callback, Effects
-from sandbox.proxy.faults import Answer, Delay, DropAfter, DropBefore, Fault, Rule, Stale, Truncate
+from sandbox.proxy.faults import (
+    Altered,
+    Answer,
+    Delay,
+    DropAfter,
+    DropBefore,
+    Fault,
+    Rule,
+    Stale,
+    Truncate,
+)
 from sandbox.proxy.trace import Exchange
 from sandbox.proxy.watch import relay
 
@@ -32,6 +42,7 @@ _NOT_PASSED_ON = {
 # aiohttp would add these where a client sent none; the API server answers 415 to a Content-Type
 # that was made up [measured].
 _NOT_MADE_UP = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+_DECIDES_THE_FORM = {"accept", "accept-encoding"}
 
 
 class Passage:
@@ -122,13 +133,12 @@ class Passage:
             return await self._deliver(request, exchange, self._kept[rule], [])
 
         address = URL(self._upstream + request.raw_path, encoded=True)
-        headers = [
-            (name, value)
-            for name, value in request.headers.items()
-            if name.lower() not in _NOT_PASSED_ON
-        ]
         async with self._client.request(
-            request.method, address, headers=headers, data=body or None, allow_redirects=False
+            request.method,
+            address,
+            headers=_headers(request, fault),
+            data=body or None,
+            allow_redirects=False,
         ) as answer:
             if exchange.watch and answer.status == 200:
                 return await self._watch(request, exchange, fault, answer)
@@ -142,11 +152,7 @@ class Passage:
             return _break(request)
         if isinstance(fault, Delay) and fault.answer:
             await self._delay(fault.seconds)
-        if isinstance(fault, Truncate):
-            reply = _Reply(
-                reply.status, reply.headers, reply.body[: int(len(reply.body) * fault.keep)]
-            )
-        return await self._deliver(request, exchange, reply, after_delivery)
+        return await self._deliver(request, exchange, reply.disturbed_by(fault), after_delivery)
 
     async def _deliver(
         self, request: web.Request, exchange: Exchange, reply: "_Reply", then: list[Callback]
@@ -187,6 +193,23 @@ class _Reply:
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         self.status, self.headers, self.body = status, headers, body
+
+    def disturbed_by(self, fault: Fault | None) -> "_Reply":
+        match fault:
+            case Altered():
+                return _Reply(self.status, self.headers, fault.told(self.body))
+            case Truncate(keep):
+                return _Reply(self.status, self.headers, self.body[: int(len(self.body) * keep)])
+        return self
+
+
+def _headers(request: web.Request, fault: Fault | None) -> list[tuple[str, str]]:
+    """As the client sent them; but for the form of the answer, where that is to be altered."""
+    left_out, more = _NOT_PASSED_ON, []
+    if isinstance(fault, Altered):
+        left_out, more = left_out | _DECIDES_THE_FORM, [("Accept", "application/json")]
+    sent = request.headers.items()
+    return [*((name, value) for name, value in sent if name.lower() not in left_out), *more]
 
 
 def _passed_on(headers: Mapping[str, str]) -> dict[str, str]:

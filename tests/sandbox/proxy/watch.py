@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 from aiohttp import web
 
-from sandbox.proxy.faults import CutWatch, Fault, HideEvent, WatchError
+from sandbox.proxy.faults import Altered, CutWatch, Fault, HideEvent, WatchError
 from sandbox.proxy.trace import Exchange
 
 _LOOK_FOR_CLIENT_EVERY_S = 0.2
@@ -35,7 +35,8 @@ async def relay(
             if not (isinstance(fault, HideEvent) and fault.nth == seen):
                 # Before the first byte: whoever has the event must find it in the trace.
                 exchange.events += 1
-                await response.write(line + b"\n")
+                told = fault.told(line) if isinstance(fault, Altered) else line
+                await response.write(told + b"\n")
             ending = _ending(fault, seen)
             if ending is not None:
                 break

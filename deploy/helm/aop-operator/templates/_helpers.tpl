@@ -92,6 +92,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $found | uniq | sortAlpha | toJson -}}
 {{- end -}}
 
+{{/* The namespaces in which the proxies of those Gateways run, once each, as a list in JSON. */}}
+{{- define "aop-operator.proxyNamespaces" -}}
+{{- $found := list -}}
+{{- range .Values.gateways -}}{{- $found = append $found (default "envoy-gateway-system" .proxyNamespace) -}}{{- end -}}
+{{- $found | uniq | sortAlpha | toJson -}}
+{{- end -}}
+
+{{/* Whether what belongs to Gateways in all namespaces may be listed. */}}
+{{- define "aop-operator.routes" -}}
+{{- if and .Values.rbac.allRoutes .Values.gateways -}}true{{- end -}}
+{{- end -}}
+
 {{/* The namespaces of those ConfigMaps, once each, as a list in JSON. */}}
 {{- define "aop-operator.controllerNamespaces" -}}
 {{- $found := list -}}
@@ -128,6 +140,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   "AOP_INGRESS_CONFIG_MAPS" (include "aop-operator.allowedConfigMaps" . | fromJsonArray | join ",")
   "AOP_LIST_ALL_INGRESSES" (ternary "" "false" (and .Values.rbac.allIngresses (eq (include "aop-operator.ingresses" .) "true")))
   "AOP_LIST_INGRESS_ROUTES" (ternary "true" "" .Values.rbac.allIngressRoutes)
+  "AOP_LIST_ROUTES" (include "aop-operator.routes" .)
+  "AOP_PROXY_NAMESPACES" (include "aop-operator.proxyNamespaces" . | fromJsonArray | join ",")
 -}}
 {{- range .Values.extraEnv -}}{{- $_ := unset $env .name -}}{{- end -}}
 {{- range $name, $value := $env }}

@@ -115,24 +115,32 @@ test suite proves from the API server's audit log that none is missing and none 
 {{- end }}
 {{- end -}}
 
-{{/* Where Gateways of Envoy Gateway run; `maps` are the ConfigMaps of those in one namespace. */}}
+{{/* Where Gateways of Envoy Gateway are; `maps` are the ConfigMaps of those in one namespace. */}}
 {{- define "aop-operator.rules.gateways" -}}
 # The ConfigMap with the Gateway's script, by name.
 - apiGroups: [""]
   resources: [configmaps]
   resourceNames: {{ .maps | uniq | sortAlpha | toJson }}
   verbs: [get, update]
-# Which pods are the Gateway's proxies.
+# Which class the Gateway is of, and which hosts its listeners take.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [gateways]
+  verbs: [list]
+# Which policy has the Gateway run that script, and whether Envoy Gateway takes it.
+- apiGroups: [gateway.envoyproxy.io]
+  resources: [envoyextensionpolicies]
+  verbs: [list]
+{{- end -}}
+
+{{/* Where the proxies of Gateways run. */}}
+{{- define "aop-operator.rules.proxies" -}}
+# Which pods are a Gateway's proxies.
 - apiGroups: [""]
   resources: [pods]
   verbs: [list]
 # Why a proxy does not start.
 - apiGroups: [""]
   resources: [events]
-  verbs: [list]
-# Which policy has the Gateway run that script, and whether Envoy Gateway takes it.
-- apiGroups: [gateway.envoyproxy.io]
-  resources: [envoyextensionpolicies]
   verbs: [list]
 {{- end -}}
 
@@ -152,6 +160,16 @@ test suite proves from the API server's audit log that none is missing and none 
 # Which routers of Traefik serve a host past the operator's: whoever may create one can bring it from any namespace.
 - apiGroups: [traefik.io]
   resources: [ingressroutes, ingressroutetcps]
+  verbs: [list]
+{{- end }}
+{{- if include "aop-operator.routes" . }}
+# Which hosts a Gateway serves, and by which other names: a route may be in any namespace.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes, grpcroutes]
+  verbs: [list]
+# Whose a Gateway is.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [gatewayclasses]
   verbs: [list]
 {{- end }}
 {{- if .Values.rbac.allSecrets }}

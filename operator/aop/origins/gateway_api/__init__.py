@@ -10,6 +10,8 @@ objects to write out. Each module has one question::
     spec         what does a user write of it
     envoy        how is what the claims mean said to Envoy
     proxies      which pods serve the Gateway
+    gateways     whose is the Gateway, and which names do its listeners take
+    routes       which hosts does it serve
     policies     does Envoy Gateway take the text, and what runs without it
     site         what do all these say together
     driver       how does the rest of the operator get at it

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from aop.origins.gateway_api.envoy import SCRIPT, EnvoyDialect
+from aop.origins.gateway_api.gateways import Gateways
 from aop.origins.gateway_api.proxies import serving
+from aop.origins.gateway_api.routes import Routes
 from aop.origins.gateway_api.site import GatewaySite
 from aop.origins.gateway_api.spec import GatewayApi
 from aop.origins.kind import Capabilities, Words
@@ -42,8 +44,8 @@ class GatewayApiDriver:
             missing="Create it, with a key none that holds a function which does nothing: while it is missing, Envoy Gateway answers 500 to everybody",
             not_allowed="Add the Gateway to the chart's value gateways, or the ConfigMap to the operator's setting AOP_INGRESS_CONFIG_MAPS",
             unread=(
-                f"no pod of namespace {target.namespace} is a proxy that Envoy Gateway runs for the Gateway in gatewayRef. Use a class of Envoy Gateway's, and have "
-                "it run the proxies in the Gateway's namespace"
+                "no pod that the operator sees is a proxy that Envoy Gateway runs for the Gateway in gatewayRef. Name the namespace in which it runs them in the "
+                "operator's setting AOP_PROXY_NAMESPACES (with Helm: proxyNamespace in gateways)"
             ),
             unready="Look at the logs and the Events of these pods",
             rejected="See the status of the EnvoyExtensionPolicy",
@@ -54,12 +56,18 @@ class GatewayApiDriver:
         """The ConfigMap."""
         return Read(self.carried_by, target.namespace, target.name)
 
-    def reads(self, target: Target, scope: Scope) -> tuple[Read, ...]:  # noqa: ARG002 - everything is in one namespace
-        """The ConfigMap, and the proxies and policies beside it."""
+    def reads(self, target: Target, scope: Scope) -> tuple[Read, ...]:
+        """The ConfigMap, the Gateway and the policies beside it, the proxies, and the routes.
+
+        Routes may be in any namespace, and classes are in none.
+        """
+        routes = (*_ROUTES, _CLASSES) if scope.routes else ()
         return (
             self.carrier(target),
-            Read(Kind.POD, target.namespace),
+            *(Read(Kind.POD, one) for one in scope.proxies or (target.namespace,)),
             self._policies(target),
+            self._gateways(target),
+            *routes,
         )
 
     def site(self, target: Target, objects: Objects, spec: Model | None = None) -> GatewaySite:
@@ -68,18 +76,25 @@ class GatewayApiDriver:
         published = read(config_map, self._dialect)
         place = spec.place if isinstance(spec, GatewayApi) else published.place
         gateway = ObjectKey(target.namespace, place.gateway)
+        gateways = Gateways(objects.get(self._gateways(target)), objects.get(_CLASSES))
+        pods = tuple(
+            pod for read, listed in objects.items() if read.kind is Kind.POD for pod in listed or ()
+        )
         return GatewaySite(
             self.name,
             target.key,
             self._dialect,
             config_map,
             published,
-            pods=serving(objects.get(Read(Kind.POD, target.namespace)) or (), gateway),
+            pods=serving(pods, gateway),
             templates=(),
             place=place,
             apply=Apply.RELOAD,
             objects=objects,
             policies=objects.get(self._policies(target)),
+            gateways=gateways,
+            routes=_routes(objects, gateway, gateways),
+            around=pods,
         )
 
     def refuses_certificate(self, status: int, body: str) -> bool:
@@ -93,5 +108,19 @@ class GatewayApiDriver:
     def _policies(self, target: Target) -> Read:
         return Read(Kind.ENVOY_EXTENSION_POLICY, target.namespace, need=Need.OPTIONAL)
 
+    def _gateways(self, target: Target) -> Read:
+        return Read(Kind.GATEWAY, target.namespace, need=Need.OPTIONAL)
 
+
+def _routes(objects: Objects, gateway: ObjectKey, gateways: Gateways) -> Routes | None:
+    """None where they cannot all be read."""
+    listed = {read.kind: objects.get(read) for read in _ROUTES}
+    if None in listed.values():
+        return None
+    each = ((kind.title, route) for kind, routes in listed.items() for route in routes or ())
+    return Routes(each, gateway, gateways.listeners_of(gateway.name))
+
+
+_ROUTES = tuple(Read(kind, need=Need.AWAITED) for kind in (Kind.HTTP_ROUTE, Kind.GRPC_ROUTE))
+_CLASSES = Read(Kind.GATEWAY_CLASS, need=Need.OPTIONAL)
 GATEWAY_API = GatewayApiDriver()

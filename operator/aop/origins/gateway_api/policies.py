@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
+from aop.origins.gateway_api.gateways import GATEWAY
 from aop.origins.sites import Json, Rejection
 
-GATEWAY = "Gateway"
 _OF_A_SCRIPT = "Lua: "
 """How the message begins that is about one."""
 _BESIDE = {
@@ -19,15 +19,19 @@ _BESIDE = {
 _MOST = 300
 
 
-def running(policies: Iterable[Json], gateway: str, config_map: str) -> tuple[Json, ...]:
+def running(
+    policies: Iterable[Json], gateway: str, labels: Json | None, config_map: str
+) -> tuple[Json, ...]:
     """The policies that have the whole Gateway run the script of the ConfigMap.
 
-    Also those that choose Gateways by labels, which are not read.
+    `labels` are the Gateway's, by which a policy may choose it; None: nobody knows them, and
+    whichever policy chooses by labels may be the one.
     """
     return tuple(
         policy
         for policy in policies
-        if config_map in _scripts(policy) and (_selects(policy) or gateway in _targets(policy))
+        if config_map in _scripts(policy)
+        and (gateway in _targets(policy) or _selects(policy, labels))
     )
 
 
@@ -98,9 +102,33 @@ def _targets(policy: Json) -> set[str]:
     }
 
 
-def _selects(policy: Json) -> bool:
+def _selects(policy: Json, labels: Json | None) -> bool:
     selectors = (policy.get("spec") or {}).get("targetSelectors") or ()
-    return any(one.get("kind") == GATEWAY for one in selectors)
+    return any(
+        one.get("kind") == GATEWAY and (labels is None or _matches(one, labels))
+        for one in selectors
+    )
+
+
+def _matches(selector: Json, labels: Json) -> bool:
+    """As a label selector of Kubernetes does."""
+    named: Json = selector.get("matchLabels") or {}
+    return named.items() <= labels.items() and all(
+        _holds(one, labels.get(one.get("key"))) for one in selector.get("matchExpressions") or ()
+    )
+
+
+def _holds(expression: Json, value: object) -> bool:
+    among = value in (expression.get("values") or ())
+    match expression.get("operator"):
+        case "In":
+            return among
+        case "NotIn":
+            return not among
+        case "Exists":
+            return value is not None
+        case _:
+            return value is None
 
 
 def _conditions(policy: Json) -> Iterator[dict[str, Any]]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from aop.origins.gateway_api import policies
+from aop.origins.gateway_api.gateways import Gateways
+from aop.origins.gateway_api.routes import Routes
 from aop.origins.gateway_api.spec import GatewayApi
-from aop.origins.sites import Json, Rejection, Replica
+from aop.origins.sites import Json, Rejection, Replica, ServedHosts
 from aop.origins.workload import stored
 from aop.origins.workload.site import WorkloadSite
 from aop.schema import Model
+from aop.terms import ObjectKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +23,47 @@ class GatewaySite(WorkloadSite):
 
     policies: tuple[Json, ...] | None
     """Of Envoy Gateway, in the Gateway's namespace; None: they cannot be read."""
+    gateways: Gateways
+    routes: Routes | None
+    """None: they cannot be read."""
+    around: tuple[Json, ...]
+    """All pods where proxies run."""
+
+    def hosts(self, zone: str, patterns: Collection[str], also: Collection[str]) -> ServedHosts:
+        """As `kind.Site` says: those of the routes, and those that are named."""
+        routed = self.routes.hosts_under(patterns) if self.routes and self.pods else ()
+        return WorkloadSite.hosts(self, zone, patterns, (*also, *routed))
+
+    def unread(self) -> str | None:
+        """As `kind.Site` says: there is no Gateway, or it is none that this kind serves."""
+        return self.gateways.unread(self._gateway, self.around) if self.place.gateway else None
+
+    def unserved(self, hosts: Collection[str]) -> Mapping[str, str]:
+        """As `kind.Site` says: no route has such a name."""
+        if self.routes is None:
+            return {}
+        return {
+            host: f"no HTTPRoute or GRPCRoute of Gateway {self._gateway} serves it. Add one, or take the host out of spec.hostnames"
+            for host in hosts
+            if not self.routes.serves(host)
+        }
 
     def left_open(self, patterns: Collection[str]) -> tuple[str, ...]:
         """As `kind.Site` says; on routes with a policy of their own the script does not run."""
         if not self.pods:
             return ()
         beside = policies.left_open(self._running)
-        return tuple(sorted((*WorkloadSite.left_open(self, patterns), *beside)))
+        past = self.routes.left_open(patterns) if self.routes else ()
+        return tuple(sorted({*WorkloadSite.left_open(self, patterns), *beside, *past}))
+
+    def unnamed(self, wildcards: Iterable[str]) -> Iterator[str]:
+        """Names under a wildcard that some route takes without naming them."""
+        if self.routes is None:
+            yield from WorkloadSite.unnamed(self, wildcards)
+            return
+        for wildcard in wildcards:
+            if self.routes.takes_more_under(wildcard):
+                yield f"no certificate is required for names under {wildcard} that neither a route nor spec.hostnames nor verification.samples names"
 
     def objection(self, spec: Model | None) -> str | None:
         """What others have put into the ConfigMap, or why no proxy would run what is written."""
@@ -48,6 +85,15 @@ class GatewaySite(WorkloadSite):
         return policies.rejection(self._running, since, doubtful=self._doubtful)
 
     @property
+    def _gateway(self) -> ObjectKey:
+        return ObjectKey(self.key.namespace, self.place.gateway)
+
+    @property
     def _running(self) -> tuple[Json, ...]:
         """The policies that have the Gateway run the script."""
-        return policies.running(self.policies or (), self.place.gateway, self.key.name)
+        return policies.running(
+            self.policies or (),
+            self.place.gateway,
+            self.gateways.labels_of(self.place.gateway),
+            self.key.name,
+        )

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
 
 from aop.origins.ingress_nginx.ingresses import (
     SINGLE_NAME,
@@ -24,49 +22,7 @@ from aop.origins.ingress_nginx.ingresses import (
     verifies_itself,
 )
 from aop.origins.ingress_nginx.replicas import Controller
-from aop.terms import covers
-
-MOST_SHOWN = 3
-"""Other names of one Service that are told of one by one: beyond that, how many there are."""
-
-Service = tuple[str, str]
-"""A Service's namespace and name."""
-
-
-@dataclass(slots=True)
-class Reached:
-    """By which names one Service is reached."""
-
-    unnamed: set[str] = field(default_factory=set)
-    """As sentences, what reaches it by names that no Ingress has."""
-    by_name: dict[str, str] = field(default_factory=dict)
-    """Each name of a server, and the Ingress that gives it, as messages name that."""
-
-    def named_besides(self, own: Collection[str]) -> tuple[int, list[str]]:
-        """How many names are not among `own`, and the first of them."""
-        others = len(self.by_name) - sum(name in self.by_name for name in own)
-        return others, list(islice((n for n in self.by_name if n not in own), MOST_SHOWN))
-
-
-class Names:
-    """Names of servers, wildcards among them, found by the patterns that they are under."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._by_domain: defaultdict[str, set[str]] = defaultdict(set)
-        """By each domain, the names that are it or lie below it."""
-        for name in names:
-            labels = name.removeprefix("*.").split(".")
-            for n in range(len(labels)):
-                self._by_domain[".".join(labels[n:])].add(name)
-
-    def under(self, patterns: Iterable[str]) -> set[str]:
-        """Those that one of `patterns` covers; of a wildcard, what it stands for."""
-        return {
-            name
-            for pattern in patterns
-            for name in self._by_domain.get(pattern.removeprefix("*."), ())
-            if is_under(name, (pattern,))
-        }
+from aop.origins.served import Names, Way, Ways
 
 
 class Servers:
@@ -90,9 +46,8 @@ class Servers:
                 hosts |= {*hosts_of(one)}
                 hosts |= {*filter(SINGLE_NAME.fullmatch, aliases_of(one, self._prefixes))}
         self._hosts = Names(host for host in hosts if not host.startswith("*."))
-        self._names = Names(self._named)
         self._wildcards = Names(name for name in self._ruled if name.startswith("*."))
-        self._reached = self._reached_by_names()
+        self._ways = Ways(self._leading())
 
     def hosts_under(self, patterns: Collection[str]) -> tuple[str, ...]:
         """The concrete hosts that one of `patterns` covers; sorted.
@@ -132,43 +87,16 @@ class Servers:
     def left_open(self, patterns: Collection[str]) -> tuple[str, ...]:
         """What reaches the Services of the hosts under `patterns` by another name.
 
-        As sentences about this controller, sorted; few, however many names there are.
-
-        Nobody is refused there, because those names are not the zone's, or because no name is asked
-        for at all.
+        As sentences about this controller, as `Ways.left_open` says.
         """
-        own = self._names.under(patterns)
-        services = {
-            service
-            for name in own
-            for place in self._named[name]
-            for service in services_of(self._ingresses[place])
-        }
-        return tuple(sorted({sentence for one in services for sentence in self._beside(one, own)}))
+        return self._ways.left_open(patterns)
 
-    def _beside(self, service: Service, own: Collection[str]) -> Iterator[str]:
-        reached = self._reached[service]
-        yield from reached.unnamed
-        others, shown = reached.named_besides(own)
-        if others > MOST_SHOWN:
-            yield f"{others} other names reach Service {'/'.join(service)}, among them {', '.join(shown)}"
-            return
-        for name in shown:
-            yield f"{reached.by_name[name]} serves the same Service as {name}"
-
-    def _reached_by_names(self) -> dict[Service, Reached]:
-        """All Services that an Ingress names; in each the names are sorted."""
-        every: defaultdict[Service, Reached] = defaultdict(Reached)
-        for name, places in sorted(self._named.items()):
+    def _leading(self) -> Iterator[Way]:
+        for name, places in self._named.items():
+            unnamed = self._unnamed(name)
             for place in places:
-                where = title_of(self._ingresses[place])
-                unnamed = self._unnamed(name)
-                for service in services_of(self._ingresses[place]):
-                    if unnamed is None:
-                        every[service].by_name.setdefault(name, where)
-                    else:
-                        every[service].unnamed.add(f"{where} serves the same Service to {unnamed}")
-        return dict(every)
+                one = self._ingresses[place]
+                yield Way(name, title_of(one), services_of(one), unnamed)
 
     def _unnamed(self, name: str) -> str | None:
         """Which names a server takes beside its own; None where it takes that one alone."""
@@ -177,8 +105,3 @@ class Servers:
         if name not in self._ruled and not SINGLE_NAME.fullmatch(name):
             return f"the names that no Ingress has and its server-alias {name} takes"
         return None
-
-
-def is_under(name: str, patterns: Collection[str]) -> bool:
-    """Whether one of `patterns` is the name, or covers what the name stands for."""
-    return any(name == pattern or covers(pattern, name.removeprefix("*.")) for pattern in patterns)

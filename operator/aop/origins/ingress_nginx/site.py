@@ -98,6 +98,13 @@ class ControllerSite:
         sentences = {host: self.servers.verifier_of(host) for host in hosts}
         return {host: sentence for host, sentence in sentences.items() if sentence is not None}
 
+    def unread(self) -> None:
+        """Nothing else tells why no controller reads the ConfigMap."""
+
+    def unserved(self, hosts: Collection[str]) -> Mapping[str, str]:  # noqa: ARG002 - see below
+        """None: a controller has a server for the names that no Ingress has, and our text in it."""
+        return {}
+
     def wildcards(
         self, hosts: Collection[str], patterns: Collection[str]
     ) -> Mapping[str, tuple[str, ...]]:

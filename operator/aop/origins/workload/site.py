@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -71,6 +71,14 @@ class WorkloadSite:
         """Nobody that Kubernetes knows of."""
         return {}
 
+    def unread(self) -> str | None:
+        """Nothing tells why no pod mounts the ConfigMap."""
+        return None
+
+    def unserved(self, hosts: Collection[str]) -> Mapping[str, str]:  # noqa: ARG002 - as above
+        """None that Kubernetes knows of."""
+        return {}
+
     def wildcards(
         self,
         hosts: Collection[str],  # noqa: ARG002 - as above
@@ -83,11 +91,7 @@ class WorkloadSite:
         """Names under a wildcard that nobody has named, and what our text does not stand before."""
         if not self.pods:
             return ()
-        unnamed = (
-            f"no certificate is required for names under {wildcard} that neither spec.hostnames nor verification.samples names"
-            for wildcard in patterns
-            if wildcard.startswith("*.")
-        )
+        unnamed = self.unnamed(wildcard for wildcard in patterns if wildcard.startswith("*."))
         elsewhere: tuple[str, ...] = ()
         decided = self.published.place.parents
         if self.published.standing and self.place.parents != decided:
@@ -96,6 +100,11 @@ class WorkloadSite:
             )
         beside = self.dialect.left_open(self.place.parents, patterns, self.objects)
         return tuple(sorted((*unnamed, *elsewhere, *beside)))
+
+    def unnamed(self, wildcards: Iterable[str]) -> Iterator[str]:
+        """Names under a wildcard are the server's, which nothing in Kubernetes tells."""
+        for wildcard in wildcards:
+            yield f"no certificate is required for names under {wildcard} that neither spec.hostnames nor verification.samples names"
 
     def misplaced(self, uid: str, spec: Model | None) -> bool:
         """As `kind.Site` says: the first of all claims decides (`stored.place_of`)."""

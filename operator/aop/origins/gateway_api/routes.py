@@ -1,0 +1,149 @@
+"""Which hosts a Gateway serves, as its HTTPRoutes and GRPCRoutes say it.
+
+What is said binds nobody: what a proxy answers for a host is probed. A route counts until Envoy
+Gateway says that it does not take it: a host too many stays unproven and harms nobody, and one too
+few would stay open. Routes that are attached to a ListenerSet are not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from aop.origins.gateway_api.gateways import GATEWAY, GROUP, Listener, narrower
+from aop.origins.pods import key_of
+from aop.origins.served import Names, Service, Way, Ways
+from aop.origins.sites import Json
+from aop.terms import ObjectKey
+
+_SERVICE = "Service"
+_REST = "requests for any name that no route has"
+
+
+class Routes:
+    """Those of one Gateway."""
+
+    def __init__(
+        self,
+        routes: Iterable[tuple[str, Json]],
+        gateway: ObjectKey,
+        listeners: Collection[Listener] | None,
+    ) -> None:
+        """`routes` are kinds as people write them, each with a Kubernetes JSON object.
+
+        `listeners` are the Gateway's; None: nobody knows.
+        """
+        self._ways: list[Way] = []
+        self._elsewhere: dict[str, set[str]] = {}
+        """By each name, sentences about Gateways that serve the same route."""
+        for kind, route in routes:
+            title = f"{kind} {key_of(route)}"
+            refs = list(_parents_of(route))
+            names = {
+                name
+                for ref in refs
+                if _gateway_of(route, ref) == gateway and not _is_refused(route, ref)
+                for name in _names_of(route, ref, listeners)
+            }
+            others = {_gateway_of(route, ref) for ref in refs} - {gateway, None}
+            services = frozenset(_services_of(route))
+            for name in names:
+                self._ways.append(Way(name, title, services, None if name else _REST))
+                self._elsewhere.setdefault(name, set()).update(
+                    f"Gateway {other} serves {title}, too" for other in others
+                )
+        self._names = Names(self._elsewhere)
+        self._leading = Ways(self._ways)
+
+    def hosts_under(self, patterns: Collection[str]) -> set[str]:
+        """The concrete hosts that one of `patterns` covers."""
+        return {name for name in self._names.under(patterns) if not name.startswith("*.")}
+
+    def serves(self, host: str) -> bool:
+        """Whether some route takes requests for a host."""
+        return self._taking(host) is not None
+
+    def takes_more_under(self, wildcard: str) -> bool:
+        """Whether some route takes names under a wildcard that it does not name one by one."""
+        return any(
+            narrower(name, wildcard) is not None
+            for name in self._elsewhere
+            if not name or name.startswith("*.")
+        )
+
+    def left_open(self, patterns: Collection[str]) -> tuple[str, ...]:
+        """What reaches the applications of the hosts under `patterns` past this Gateway's names."""
+        named = self._names.under(patterns)
+        hosts = {pattern for pattern in patterns if not pattern.startswith("*.")}
+        taking = {self._taking(host) for host in hosts}
+        broad = {name for name in taking if name is not None} - named
+        elsewhere = {
+            sentence
+            for name in (named | broad) & self._elsewhere.keys()
+            for sentence in self._elsewhere[name]
+        }
+        beside = {
+            f"{way.by} serves the same Service to {way.unnamed or f'other names under {way.name}'}"
+            for way in self._ways
+            if way.name in broad
+        }
+        return tuple(sorted({*self._leading.left_open(patterns), *elsewhere, *beside}))
+
+    def _taking(self, host: str) -> str | None:
+        """The name by which a route takes requests for a host: its own, or the longest wildcard.
+
+        None: none takes them.
+        """
+        above = host.split(".")
+        names = (host, *(f"*.{'.'.join(above[n:])}" for n in range(1, len(above))), "")
+        return next((name for name in names if name in self._elsewhere), None)
+
+
+def _parents_of(route: Json) -> Iterator[Mapping[str, Any]]:
+    yield from (route.get("spec") or {}).get("parentRefs") or ()
+
+
+def _gateway_of(route: Json, ref: Mapping[str, Any]) -> ObjectKey | None:
+    """None: it is something else."""
+    if (ref.get("group", GROUP), ref.get("kind", GATEWAY)) != (GROUP, GATEWAY):
+        return None
+    return ObjectKey(str(ref.get("namespace") or key_of(route).namespace), str(ref.get("name")))
+
+
+def _is_refused(route: Json, ref: Mapping[str, Any]) -> bool:
+    """Some controller says that it does not take the route there."""
+    return any(
+        (one.get("type"), one.get("status")) == ("Accepted", "False")
+        for parent in (route.get("status") or {}).get("parents") or ()
+        if _place(parent.get("parentRef") or {}, route) == _place(ref, route)
+        for one in parent.get("conditions") or ()
+    )
+
+
+def _place(ref: Mapping[str, Any], route: Json) -> tuple[object, ...]:
+    return _gateway_of(route, ref), ref.get("sectionName"), ref.get("port")
+
+
+def _names_of(
+    route: Json, ref: Mapping[str, Any], listeners: Collection[Listener] | None
+) -> Iterator[str]:
+    """Names, wildcards, and empty for all, that the route takes at its listeners."""
+    written = (route.get("spec") or {}).get("hostnames") or ()
+    named = [str(one).lower() for one in written] or [""]
+    if listeners is None:
+        yield from named
+        return
+    for listener in listeners:
+        if ref.get("sectionName") in {None, listener.name} and ref.get("port") in {
+            None,
+            listener.port,
+        }:
+            both = (narrower(name, listener.hostname) for name in named)
+            yield from (name for name in both if name is not None)
+
+
+def _services_of(route: Json) -> Iterator[Service]:
+    for rule in (route.get("spec") or {}).get("rules") or ():
+        for one in rule.get("backendRefs") or ():
+            if not one.get("group") and one.get("kind", _SERVICE) == _SERVICE:
+                yield str(one.get("namespace") or key_of(route).namespace), str(one.get("name"))

@@ -1,0 +1,254 @@
+"""What others do beside a Gateway of Envoy Gateway: of other classes, merged, with routes of theirs, with a control plane that takes no text."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+import lives
+from sandbox.cluster.frontend import NAME, NAMESPACE
+from sandbox.cluster.gateway_frontend import GatewayFrontend
+from sandbox.composition import HOSTS
+from sandbox.direct import Visitor
+from sandbox.envoy_gateway import programs
+from sandbox.envoy_gateway.controller import CONFIG
+from sandbox.proxy import Altered, FaultProxy, Match
+from sandbox.scene import Scene, workload_origin
+from sandbox.waiting import until
+
+pytestmark = [pytest.mark.timeout(300)]
+
+Json = dict[str, Any]
+GROUP = "gateway.networking.k8s.io"
+MERGE = {"Content-Type": "application/merge-patch+json"}
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Scene]:
+    if why := programs.why_not():
+        pytest.skip(why)
+    with lives.scene_of("gateway") as scene:
+        yield scene
+
+
+@pytest.fixture
+def scene(running: Scene) -> Iterator[Scene]:
+    yield running
+    if running.object() is not None:
+        running.remove(within_s=lives.WITHIN_S)
+
+
+def thing(kind: str, name: str, spec: Json, namespace: str | None = NAMESPACE, **more: Any) -> Json:
+    """An object of the Gateway API, or of Envoy Gateway's."""
+    group = f"{GROUP}/v1" if kind in {"GatewayClass", "Gateway", "HTTPRoute"} else ""
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {}), **more}
+    version = group or "gateway.envoyproxy.io/v1alpha1"
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def gateway(name: str, of_class: str, port: int = 443) -> Json:
+    """A Gateway that takes plaintext."""
+    listener = {"name": "http", "port": port, "protocol": "HTTP"}
+    return thing("Gateway", name, {"gatewayClassName": of_class, "listeners": [listener]})
+
+
+@contextmanager
+def there(scene: Scene, *things: Json) -> Iterator[None]:
+    """These are there within the block."""
+    scene.plane.apply(list(things))
+    try:
+        yield
+    finally:
+        for one in reversed(things):
+            metadata = one["metadata"]
+            where = ("--namespace", metadata["namespace"]) if "namespace" in metadata else ()
+            scene.plane.kubectl("delete", one["kind"], metadata["name"], *where)
+
+
+def apply_for(scene: Scene, name: str) -> None:
+    """The object for another Gateway."""
+    lives.apply(scene, gatewayRef={"namespace": NAMESPACE, "name": name})
+
+
+def unread(scene: Scene, name: str, words: str) -> None:
+    """Nobody serves that Gateway, and these words say why."""
+    before = scene.sandbox.frontend.standing()
+    apply_for(scene, name)
+    until(
+        lambda: words in scene.summary(),
+        within_s=lives.WITHIN_S,
+        every_s=0.3,
+        describe=lambda: f"to be told {words!r}\n{scene.summary()}",
+    )
+    scene.until_condition("Ready", reason="NoController", within_s=lives.WITHIN_S)
+    assert scene.sandbox.frontend.standing() == before, "nothing was written"
+
+
+# --- whose a Gateway is -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_gateway_that_is_not_there_is_told(scene: Scene) -> None:
+    unread(scene, "nothing", f"there is no Gateway {NAMESPACE}/nothing")
+
+
+def test_a_gateway_of_another_controller_is_told_by_the_controllers_name(scene: Scene) -> None:
+    theirs = thing("GatewayClass", "theirs", {"controllerName": "example.com/gateways"}, None)
+    with there(scene, theirs, gateway("theirs", "theirs")):
+        unread(scene, "theirs", "GatewayClass theirs, whose controller is example.com/gateways")
+        scene.remove(within_s=lives.WITHIN_S)
+
+
+def test_merged_gateways_are_told(scene: Scene) -> None:
+    parameters = {
+        "group": "gateway.envoyproxy.io",
+        "kind": "EnvoyProxy",
+        "namespace": NAMESPACE,
+        "name": "merged",
+    }
+    own = {"controllerName": CONFIG["gateway"]["controllerName"], "parametersRef": parameters}
+    with there(
+        scene,
+        thing("EnvoyProxy", "merged", {"mergeGateways": True}),
+        thing("GatewayClass", "merged", own, None),
+        gateway("merged", "merged"),
+    ):
+        unread(scene, "merged", "GatewayClass merged serve all of its Gateways together")
+        scene.remove(within_s=lives.WITHIN_S)
+
+
+# --- which hosts it serves ----------------------------------------------------------------------------------------------------------
+
+
+def test_hosts_under_a_wildcard_are_those_of_the_routes(scene: Scene) -> None:
+    origin = workload_origin("gateway")
+    scene.apply(hostnames=["example.com", "*.example.com"], origins=[origin])
+    scene.until_enforced(within_s=lives.WITHIN_S)
+    lives.assert_required(scene)
+
+
+def test_a_host_that_no_route_serves_is_named_and_holds_up_nobody(scene: Scene) -> None:
+    shop = "shop.example.com"
+    origin = workload_origin("gateway")
+    scene.apply(hostnames=[*HOSTS, shop], origins=[origin])
+    until(
+        lambda: (
+            f"no HTTPRoute or GRPCRoute of Gateway {NAMESPACE}/{NAME} serves it" in scene.summary()
+        ),
+        within_s=lives.WITHIN_S,
+        every_s=0.3,
+        describe=lambda: f"the host to be named\n{scene.summary()}",
+    )
+    until(
+        lambda: all(
+            scene.ask_replica(one.https, host, Visitor.NOBODY) == 403
+            for one in scene.sandbox.frontend.replicas()
+            for host in HOSTS
+        ),
+        within_s=lives.WITHIN_S,
+        every_s=0.5,
+        describe=lambda: f"the others to be required\n{scene.summary()}",
+    )
+
+
+def test_a_second_gateway_with_the_same_route_is_named(scene: Scene) -> None:
+    second = gateway("second", "frontend", 8080)
+    refs = [{"name": NAME}, {"name": "second"}]
+    route = f"/apis/{GROUP}/v1/namespaces/{NAMESPACE}/httproutes/app"
+    lives.apply(scene)
+    scene.until_enforced(within_s=lives.WITHIN_S)
+    with there(scene, second):
+        scene.plane.http.patch(
+            route, json={"spec": {"parentRefs": refs}}, headers=MERGE
+        ).raise_for_status()
+        try:
+            until(
+                lambda: "Gateway web/second serves HTTPRoute web/app, too" in scene.summary(),
+                within_s=lives.WITHIN_S,
+                every_s=0.3,
+                describe=lambda: f"the second Gateway to be named\n{scene.summary()}",
+            )
+            lives.assert_required(scene)
+        finally:
+            scene.plane.http.patch(
+                route, json={"spec": {"parentRefs": refs[:1]}}, headers=MERGE
+            ).raise_for_status()
+
+
+# --- a control plane that does not take a text ---------------------------------------------------------------------------------------
+
+
+def served(scene: Scene) -> bool:
+    """Every replica serves whoever comes, on every host."""
+    return all(
+        scene.ask_replica(one.https, host, Visitor.NOBODY) == 200
+        for one in scene.sandbox.frontend.replicas()
+        for host in HOSTS
+    )
+
+
+@contextmanager
+def control_plane(scene: Scene, **how: Any) -> Iterator[None]:
+    """Another one in place of the one that runs, until the block ends."""
+    frontend = scene.sandbox.frontend
+    assert isinstance(frontend, GatewayFrontend)
+    controller = frontend.controller
+    controller.run(**how)
+    try:
+        yield
+    finally:
+        controller.run()
+
+
+def test_a_text_of_ours_that_envoy_gateway_rejects_is_taken_back(scene: Scene) -> None:
+    """What it reads of the text is no Lua as soon as the text requires something: then it answers 500 on every route.
+
+    The texts before that are taken, by the same control plane.
+    """
+    account = scene.plane.create_namespace("envoy-gateway")
+    scene.plane.kubectl("create", "serviceaccount", "control-plane", "--namespace", account)
+    scene.plane.kubectl(
+        "create",
+        "clusterrolebinding",
+        account,
+        "--clusterrole=cluster-admin",
+        f"--serviceaccount={account}:control-plane",
+    )
+    kubeconfig = scene.plane.service_account_kubeconfig(account, "control-plane")
+    with FaultProxy(scene.plane.url, upstream_ca=scene.plane.ca_file) as proxy:
+        broken = proxy.rule(
+            Match(method="GET", path=r"/configmaps"), Altered(rb" req\"", rb" req\" ("), times=None
+        )
+        with control_plane(scene, kubeconfig=proxy.kubeconfig(kubeconfig), api_server=proxy.url):
+            lives.apply(scene)
+            ready = scene.until_condition("Ready", reason="TextRejected", within_s=lives.WITHIN_S)
+            began_s = time.monotonic()
+            assert "rejected the operator's configuration for mode Require" in ready["message"]
+            assert "Lua: " in ready["message"]
+            until(
+                lambda: served(scene),
+                within_s=lives.WITHIN_S,
+                every_s=0.2,
+                describe=lambda: f"everybody to be served\n{scene.summary()}",
+            )
+            print(f"served again {time.monotonic() - began_s:.1f} s after it was told")
+            assert broken.fired
+            scene.remove(within_s=lives.WITHIN_S)
+
+
+def test_scripts_that_are_turned_off_are_told_and_nothing_is_blamed_on_ours(scene: Scene) -> None:
+    lives.apply(scene)
+    scene.until_enforced(within_s=lives.WITHIN_S)
+    off = {**CONFIG, "extensionApis": {}}
+    with control_plane(scene, config=off):
+        until(
+            lambda: "Lua" in scene.summary() and "disabled" in scene.summary(),
+            within_s=lives.WITHIN_S,
+            every_s=0.3,
+            describe=lambda: f"to be told that scripts are off\n{scene.summary()}",
+        )
+    scene.until_enforced(within_s=lives.WITHIN_S + lives.HELD_OFF_S)
+    lives.assert_required(scene)
