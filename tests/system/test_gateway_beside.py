@@ -1,8 +1,7 @@
-"""What others do beside a Gateway of Envoy Gateway: of other classes, merged, with routes of theirs, with a control plane that takes no text."""
+"""What others do beside a Gateway of Envoy Gateway: of other classes, merged, with routes of theirs."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,12 +10,10 @@ import pytest
 
 import lives
 from sandbox.cluster.frontend import NAME, NAMESPACE
-from sandbox.cluster.gateway_frontend import GatewayFrontend
 from sandbox.composition import HOSTS
 from sandbox.direct import Visitor
 from sandbox.envoy_gateway import programs
 from sandbox.envoy_gateway.controller import CONFIG
-from sandbox.proxy import Altered, FaultProxy, Match
 from sandbox.scene import Scene, workload_origin
 from sandbox.waiting import until
 
@@ -176,79 +173,3 @@ def test_a_second_gateway_with_the_same_route_is_named(scene: Scene) -> None:
             scene.plane.http.patch(
                 route, json={"spec": {"parentRefs": refs[:1]}}, headers=MERGE
             ).raise_for_status()
-
-
-# --- a control plane that does not take a text ---------------------------------------------------------------------------------------
-
-
-def served(scene: Scene) -> bool:
-    """Every replica serves whoever comes, on every host."""
-    return all(
-        scene.ask_replica(one.https, host, Visitor.NOBODY) == 200
-        for one in scene.sandbox.frontend.replicas()
-        for host in HOSTS
-    )
-
-
-@contextmanager
-def control_plane(scene: Scene, **how: Any) -> Iterator[None]:
-    """Another one in place of the one that runs, until the block ends."""
-    frontend = scene.sandbox.frontend
-    assert isinstance(frontend, GatewayFrontend)
-    controller = frontend.controller
-    controller.run(**how)
-    try:
-        yield
-    finally:
-        controller.run()
-
-
-def test_a_text_of_ours_that_envoy_gateway_rejects_is_taken_back(scene: Scene) -> None:
-    """What it reads of the text is no Lua as soon as the text requires something: then it answers 500 on every route.
-
-    The texts before that are taken, by the same control plane.
-    """
-    account = scene.plane.create_namespace("envoy-gateway")
-    scene.plane.kubectl("create", "serviceaccount", "control-plane", "--namespace", account)
-    scene.plane.kubectl(
-        "create",
-        "clusterrolebinding",
-        account,
-        "--clusterrole=cluster-admin",
-        f"--serviceaccount={account}:control-plane",
-    )
-    kubeconfig = scene.plane.service_account_kubeconfig(account, "control-plane")
-    with FaultProxy(scene.plane.url, upstream_ca=scene.plane.ca_file) as proxy:
-        broken = proxy.rule(
-            Match(method="GET", path=r"/configmaps"), Altered(rb" req\"", rb" req\" ("), times=None
-        )
-        with control_plane(scene, kubeconfig=proxy.kubeconfig(kubeconfig), api_server=proxy.url):
-            lives.apply(scene)
-            ready = scene.until_condition("Ready", reason="TextRejected", within_s=lives.WITHIN_S)
-            began_s = time.monotonic()
-            assert "rejected the operator's configuration for mode Require" in ready["message"]
-            assert "Lua: " in ready["message"]
-            until(
-                lambda: served(scene),
-                within_s=lives.WITHIN_S,
-                every_s=0.2,
-                describe=lambda: f"everybody to be served\n{scene.summary()}",
-            )
-            print(f"served again {time.monotonic() - began_s:.1f} s after it was told")
-            assert broken.fired
-            scene.remove(within_s=lives.WITHIN_S)
-
-
-def test_scripts_that_are_turned_off_are_told_and_nothing_is_blamed_on_ours(scene: Scene) -> None:
-    lives.apply(scene)
-    scene.until_enforced(within_s=lives.WITHIN_S)
-    off = {**CONFIG, "extensionApis": {}}
-    with control_plane(scene, config=off):
-        until(
-            lambda: "Lua" in scene.summary() and "disabled" in scene.summary(),
-            within_s=lives.WITHIN_S,
-            every_s=0.3,
-            describe=lambda: f"to be told that scripts are off\n{scene.summary()}",
-        )
-    scene.until_enforced(within_s=lives.WITHIN_S + lives.HELD_OFF_S)
-    lives.assert_required(scene)

@@ -69,6 +69,8 @@ class Frontend:
 
     runs_in = NAMESPACE
     """Namespace of the pods."""
+    labelled = ""
+    """By which labels they are known there; empty: they are all that there are."""
     https_port, http_port = HTTPS, HTTP
     """Of each pod."""
     rolls_out = True
@@ -95,7 +97,7 @@ class Frontend:
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
         )
         services = self.deploy()
-        node = Node(self._plane, self._folder / "node", self.runs_in, services)
+        node = Node(self._plane, self._folder / "node", self.runs_in, services, self.labelled)
         self.node = self._parts.enter_context(node)
         self.service = self._parts.enter_context(
             Service(lambda: self.node.endpoints, (self.https_port, self.http_port))
@@ -143,9 +145,10 @@ class Frontend:
         return sorted(names, key=lambda one: one.address)
 
     def pods(self) -> list[dict[str, Any]]:
-        """Every pod of the namespace, whatever it does."""
+        """Every pod of it, whatever it does."""
         path = f"/api/v1/namespaces/{self.runs_in}/pods"
-        items: list[dict[str, Any]] = self._plane.http.get(path).raise_for_status().json()["items"]
+        answer = self._plane.http.get(path, params={"labelSelector": self.labelled})
+        items: list[dict[str, Any]] = answer.raise_for_status().json()["items"]
         return items
 
     def deployment(self) -> dict[str, Any]:

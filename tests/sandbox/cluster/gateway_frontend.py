@@ -24,6 +24,7 @@ class GatewayFrontend(Frontend):
     """As `Frontend` says; it is the control plane that makes the Deployment of the proxies."""
 
     runs_in = controller.NAMESPACE
+    labelled = OWNED
     https_port, http_port = 10443, 10080
     rolls_out = False
 

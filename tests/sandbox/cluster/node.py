@@ -63,7 +63,7 @@ class Running:
 
 
 class Node:
-    """Runs every pod of one namespace. A context manager."""
+    """Runs every pod of one namespace that its labels choose. A context manager."""
 
     def __init__(
         self,
@@ -71,10 +71,14 @@ class Node:
         folder: Path,
         namespace: str,
         services: Mapping[int, str] | None = None,
+        labels: str = "",
     ) -> None:
-        """`services` are `ip:port` of this machine, by the port at which a pod finds them."""
+        """`services` are `ip:port` of this machine, by the port at which a pod finds them.
+
+        `labels` is a selector; empty: all. Whom it does not choose stays Pending.
+        """
         self._plane, self._folder, self._namespace = plane, folder, namespace
-        self._services = services or {}
+        self._services, self._labels = services or {}, labels
         self._network = own_network()
         self._addresses: Iterator[IPv4Address]
         self._pods: dict[str, Running] = {}
@@ -132,7 +136,8 @@ class Node:
             self._sync()
 
     def _sync(self) -> None:
-        pods = self._plane.http.get(self._path()).raise_for_status().json()["items"]
+        answer = self._plane.http.get(self._path(), params={"labelSelector": self._labels})
+        pods = answer.raise_for_status().json()["items"]
         alive = {pod["metadata"]["uid"] for pod in pods}
         for uid in self._pods.keys() - alive:
             if (child := self._pods.pop(uid).child) is not None:

@@ -173,9 +173,9 @@ class Altered:
     old: bytes
     new: bytes
 
-    def told(self, said: bytes) -> bytes:
+    def changed(self, answer: bytes) -> bytes:
         """What becomes of an answer, or of one event."""
-        return said.replace(self.old, self.new)
+        return answer.replace(self.old, self.new)
 
 
 Fault = (

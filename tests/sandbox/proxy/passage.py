@@ -197,7 +197,7 @@ class _Reply:
     def disturbed_by(self, fault: Fault | None) -> "_Reply":
         match fault:
             case Altered():
-                return _Reply(self.status, self.headers, fault.told(self.body))
+                return _Reply(self.status, self.headers, fault.changed(self.body))
             case Truncate(keep):
                 return _Reply(self.status, self.headers, self.body[: int(len(self.body) * keep)])
         return self

@@ -35,8 +35,8 @@ async def relay(
             if not (isinstance(fault, HideEvent) and fault.nth == seen):
                 # Before the first byte: whoever has the event must find it in the trace.
                 exchange.events += 1
-                told = fault.told(line) if isinstance(fault, Altered) else line
-                await response.write(told + b"\n")
+                line_sent = fault.changed(line) if isinstance(fault, Altered) else line
+                await response.write(line_sent + b"\n")
             ending = _ending(fault, seen)
             if ending is not None:
                 break

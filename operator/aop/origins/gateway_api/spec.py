@@ -13,8 +13,7 @@ class GatewayRef(Model):
     """The Gateway whose proxies serve."""
 
     namespace: LabelName
-    """Namespace of the Gateway, in which its proxies run; it may be another than that of the
-    AuthenticatedOriginPull."""
+    """Namespace of the Gateway; it may be another than that of the AuthenticatedOriginPull."""
     name: LabelName
     """Name of the Gateway."""
 
