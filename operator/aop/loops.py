@@ -13,7 +13,7 @@ from typing import Any
 
 from aop.api import FINALIZER, ROTATE_ANNOTATION
 from aop.clock import Clock
-from aop.cluster import Cluster, ClusterError, Kind
+from aop.cluster import Cluster, ClusterError, Kind, without_writers
 from aop.health import Health
 from aop.metrics import WaitingFigures
 from aop.observe import Observer
@@ -85,6 +85,7 @@ class Loops:
 
         Not one that is being deleted without our finalizer: nothing of ours is to be put back.
         """
+        manifest = without_writers(manifest)
         meta = manifest["metadata"]
         if is_deleting(manifest) and not is_held(manifest):
             self.lose(meta["uid"])

@@ -38,6 +38,8 @@ class Unknown:
     message: str
     reason: Reason | None = None
     retry_after_s: float | None = None
+    postponed: bool = False
+    """Nobody has been asked: the operator's own budget of calls leaves no room for it yet."""
 
 
 # --- the object -----------------------------------------------------------------------------------
@@ -510,6 +512,9 @@ class Limits:
     loss_share_s: float = 30.0
     stale_after_s: float = 30.0
     """A proof whose last arrival is older is not fresh."""
+    looks_to_come_s: float = 30.0
+    """How long what was told last stands for looks that are still to come; a proof has twice its
+    window more."""
     flushes_per_hour: int = 3
     rejection_pause_s: float = 120.0
     """The first pause before a rejected claim is tried again; each further one doubles, up to an

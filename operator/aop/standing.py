@@ -8,6 +8,8 @@ fact.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from aop.api import ConditionType, Status
 from aop.errors import Reason, plain
 from aop.observed import Configured, Observed, ObservedOrigin, Unknown
@@ -29,6 +31,8 @@ LOOKING = REPROVING | {
     Reason.ORIGIN_UNREACHABLE,
 }
 """Waits in which a look may be still to come, as after a restart or at a new pod."""
+NO_ANSWER_S = 30.0
+"""How long an answer that does not come may be still to come."""
 
 
 def yet_to_be_seen(o: Observed, step: Step, previous: Status) -> bool:
@@ -58,6 +62,29 @@ def yet_to_be_seen(o: Observed, step: Step, previous: Status) -> bool:
             and plain(fulfilled(o), LONGEST) != ready.message,
         )
     )
+
+
+def stands_for(o: Observed, step: Step) -> timedelta:
+    """How long what was told last stands: until every object has had its turn at being looked at.
+
+    Whoever was asked and gave no answer has had it.
+    """
+    failures = any(
+        isinstance(origin.replicas, Unknown) or any(one.error for one in origin.replicas)
+        for origin in o.origins
+    ) or (isinstance(o.zone, Unknown) and not o.zone.postponed)
+    patience = timedelta(seconds=NO_ANSWER_S if failures else o.limits.looks_to_come_s)
+    if not isinstance(step, Wait) or step.reason in REPROVING:
+        patience += 2 * o.window
+    return patience
+
+
+def is_postponed(o: Observed) -> bool:
+    """Cloudflare was not asked about the zone yet, because the operator asks it about others first.
+
+    That is no failure, and takes as long as the budget of calls makes it take.
+    """
+    return isinstance(o.zone, Unknown) and o.zone.postponed
 
 
 def is_otherwise_at_cloudflare(o: Observed) -> bool:

@@ -23,9 +23,9 @@ from aop.observe import LOOK_S
 from aop.observe.memory import Memory, Mention
 from aop.observed import Observed
 from aop.progress import Progress, is_progress
-from aop.standing import yet_to_be_seen
-from aop.status import REPROVING, failed, merge_patch, status_of, without_rays
-from aop.steps import Done, Step, Wait
+from aop.standing import is_postponed, stands_for, yet_to_be_seen
+from aop.status import failed, merge_patch, status_of, without_rays
+from aop.steps import Done, Step
 from aop.terms import ObjectKey
 
 log = logging.getLogger("aop")
@@ -36,9 +36,6 @@ SAID_AGAIN_S = 3600.0
 """How long an Event is not said again: Kubernetes forgets it after an hour."""
 MOST_SAID = 100
 """Events that are remembered for one object."""
-LOOKS_TO_COME_S = 30.0
-"""How long what was last told stands for answers that are still to come; a proof has twice its
-window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +68,9 @@ class Teller:
     ) -> None:
         """The status, and an Event of a transition."""
         if yet_to_be_seen(observed, step, pull.status):
-            memory.standing_since = memory.standing_since or observed.now
-            patience = timedelta(seconds=LOOKS_TO_COME_S)
-            if not isinstance(step, Wait) or step.reason in REPROVING:
-                patience += 2 * observed.window
-            if observed.now - memory.standing_since < patience:
+            if memory.standing_since is None or is_postponed(observed):
+                memory.standing_since = observed.now
+            if observed.now - memory.standing_since < stands_for(observed, step):
                 self._show(measured_of(pull), pull.status, memory)
                 return
         else:

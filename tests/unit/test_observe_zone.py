@@ -35,6 +35,7 @@ from aop.cloudflare import (
     Unavailable,
     Zone,
 )
+from aop.cloudflare.errors import ApiFailure
 from aop.errors import Reason
 from aop.metrics import Metrics
 from aop.observe.memory import Cached, CloudflareMemory, Memory
@@ -480,6 +481,8 @@ async def test_what_was_known_of_it_stands_while_it_cannot_be_looked_up() -> Non
 
 # --- the budget ----------------------------------------------------------------------------------------------------------------------------
 
+TOO_MANY = ApiFailure("GET", "/zones", 429, retry_after_s=40.0)
+
 
 @pytest.mark.asyncio
 async def test_a_resync_that_has_to_wait_its_turn_is_no_reason_to_know_nothing() -> None:
@@ -522,6 +525,25 @@ async def test_what_an_effect_has_changed_is_not_known_before_it_was_read() -> N
     reading.memory.cloudflare.enabled.forget()
     reading.api.failure = RateLimited("Calls to Cloudflare pause for 40 s", retry_after_s=40)
     assert isinstance(await reading.read(after_s=1), Unknown)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("failure", "postponed"),
+    [
+        (RateLimited("Calls to Cloudflare pause for 40 s", retry_after_s=40), True),
+        (RateLimited("one too many", TOO_MANY, retry_after_s=40), False),
+        (Unavailable("HTTP 500"), False),
+    ],
+)
+async def test_it_is_told_whether_nobody_was_asked_or_cloudflare_refused(
+    failure: Exception, postponed: bool
+) -> None:
+    reading = ZoneReading()
+    reading.api.failure = failure
+    answer = await reading.read()
+    assert isinstance(answer, Unknown)
+    assert answer.postponed is postponed
 
 
 @pytest.mark.asyncio

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from aop.api import Status
 from aop.errors import Reason
-from aop.observed import NONE, Evidence, ObservedReplica, Unknown
+from aop.observed import NONE, Evidence, Limits, ObservedReplica, Unknown
 from aop.plan import next_step
-from aop.standing import yet_to_be_seen
+from aop.standing import NO_ANSWER_S, is_postponed, stands_for, yet_to_be_seen
 from aop.status import status_of
 from builders import (
     APEX,
@@ -32,6 +33,7 @@ SEEN = replica("pod-1", REQUIRING)
 UNASKED = [Evidence(host) for host in HOSTS]
 BEGUN = [evidence(host, lasting_s=20) for host in HOSTS]
 AWAY = Unknown("Cloudflare has not answered yet")
+POSTPONED = Unknown("Calls to Cloudflare pause for 200 s", None, 200.0, postponed=True)
 
 
 def stands(world: dict[str, Any], previous: Status | None = None) -> bool:
@@ -51,6 +53,7 @@ STILL_TO_COME: dict[str, dict[str, Any]] = {
         "origins": [origin(replicas=(NEW, replace(NEW, name="pod-4")))],
         "evidence": UNASKED,
     },
+    "Cloudflare is asked about others first": {"zone": POSTPONED, "evidence": UNASKED},
     "Cloudflare has answered, the edge was not asked": {"evidence": UNASKED},
     "the proof has begun": {"evidence": BEGUN},
     "one host is proven, the other's proof has begun": {
@@ -141,3 +144,24 @@ def test_a_host_that_was_unproven_before_stands_as_it_was_when_all_was_seen() ->
     past = [evidence(WWW, NONE, direct=True)]
     before = when_all_was_seen(**world, evidence=[evidence(APEX), *past])
     assert stands({**world, "evidence": [evidence(APEX, lasting_s=20), *past]}, before)
+
+
+def patience(**world: Any) -> timedelta:
+    looked_at = observed(limits=Limits(looks_to_come_s=500.0), **world)
+    return stands_for(looked_at, next_step(looked_at))
+
+
+def test_what_was_told_stands_until_each_of_many_objects_has_had_its_turn() -> None:
+    assert patience(origins=[origin(replicas=(SEEN, NEW))]) == timedelta(seconds=500)
+    assert patience(zone=POSTPONED) == timedelta(seconds=500)
+
+
+@pytest.mark.parametrize("world", [*ENDLESS.values(), {"zone": AWAY}])
+def test_whoever_was_asked_and_gives_no_answer_has_had_its_turn(world: dict[str, Any]) -> None:
+    assert patience(**world) == timedelta(seconds=NO_ANSWER_S)
+
+
+def test_only_what_the_own_budget_holds_back_is_postponed() -> None:
+    assert is_postponed(observed(zone=POSTPONED))
+    assert not is_postponed(observed(zone=replace(POSTPONED, postponed=False)))
+    assert not is_postponed(observed())

@@ -52,6 +52,9 @@ LOOK_S = 2.0
 LOOKS_AT_ONCE = 32
 """Looks under way at the same time: each has its deadline, and a thousand that begin together would
 all miss it."""
+FIRST_LOOKS_S = 0.5
+"""What each object takes of the time until all were looked at, as after a start: its hosts are
+asked about on every replica and through the edge, at rates that do not grow with the objects."""
 
 log = logging.getLogger("aop")
 
@@ -132,6 +135,7 @@ class Observer:
             limits=Limits(
                 teardown_patience_s=self._settings.teardown_patience_s,
                 stale_after_s=max(30.0, self._edge.cadence_s(memory) * 3),
+                looks_to_come_s=max(30.0, FIRST_LOOKS_S * self.objects.count),
             ),
         )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from aop.api import AuthenticatedOriginPull, Status
 from aop.clock import Clock
-from aop.cluster import Cluster, Kind
+from aop.cluster import Cluster, Kind, without_writers
 from aop.observe.memory import version
 from aop.observe.origins import OriginKeepers
 from aop.observe.source import Known, Source
@@ -109,13 +109,22 @@ class Objects:
             await self._cluster.list(Kind.AUTHENTICATED_ORIGIN_PULL, namespace)
             for namespace in namespaces
         ]
-        listed = {manifest["metadata"]["uid"]: manifest for one in lists for manifest in one}
+        listed = {
+            manifest["metadata"]["uid"]: without_writers(manifest)
+            for one in lists
+            for manifest in one
+        }
         for manifest in listed.values():
             self.learn(manifest)
             self._tell(manifest)
         for uid in before - listed.keys():
             self.drop(uid)
         return frozenset(listed)
+
+    @property
+    def count(self) -> int:
+        """How many objects are known."""
+        return len(self._manifests)
 
     @property
     def served(self) -> tuple[Manifest, ...] | None:
@@ -125,7 +134,7 @@ class Objects:
 
     @property
     def _listed_s(self) -> float:
-        return max(LISTED_S, LISTED_EACH_S * len(self._manifests))
+        return max(LISTED_S, LISTED_EACH_S * self.count)
 
     @property
     def stale_after_s(self) -> float:

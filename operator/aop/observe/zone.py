@@ -354,7 +354,9 @@ def _failed(
     )
     after_s = after_s if isinstance(error, RateLimited) else max(after_s or 0.0, backoff_s)
     cloudflare.retry_at = now + timedelta(seconds=after_s if after_s is not None else backoff_s)
-    cloudflare.failure = Unknown(error.message, reason, (cloudflare.retry_at - now).total_seconds())
+    postponed = isinstance(error, RateLimited) and error.failure is None
+    again_s = (cloudflare.retry_at - now).total_seconds()
+    cloudflare.failure = Unknown(error.message, reason, again_s, postponed)
     return cloudflare.failure
 
 
