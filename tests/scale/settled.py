@@ -61,29 +61,42 @@ class Pattern:
         return cls(manifest, claims[manifest["metadata"]["uid"]], certificate)
 
     def status_of(
-        self, made: AuthenticatedOriginPull, leaf: KeyedLeaf, zone: Manifest, certificate: Manifest
+        self,
+        made: AuthenticatedOriginPull,
+        leaf: KeyedLeaf,
+        zone: Manifest,
+        certificate: Manifest,
+        served: Sequence[str],
     ) -> Manifest:
-        """What the status of another zone says: the same of its own names, ids and digests."""
+        """What the status of another zone says: the same of its own names, ids and digests.
+
+        `served` are all hosts of the controller, which lead to one Service.
+        """
         ours = AuthenticatedOriginPull.parse(self.manifest)
         record = load(self.manifest["status"]["record"])
         assert record.zone_id is not None
-        text = json.dumps(
-            {name: one for name, one in self.manifest["status"].items() if name != "record"}
-        )
+        text = json.dumps(self.manifest["status"] | {"record": ""})
         for before, after in (
-            (ours.spec.zone.name, made.spec.zone.name),
-            (ours.key.name, made.key.name),
-            (ours.key.namespace, made.key.namespace),
-            (ours.uid, made.uid),
-            (record.zone_id, zone["id"]),
+            (_beside(ours, served), _beside(made, served)),
             (self.certificate["id"], certificate["id"]),
             (self.pin.sha256, leaf.leaf.pin.sha256),
             (self.pin.short, leaf.leaf.pin.short),
             (str(self.certificate["serial_number"]), str(certificate["serial_number"])),
+            (record.zone_id, zone["id"]),
         ):
             text = text.replace(before, after)
+        # Apart, because the name of one zone stands among those that lie open beside another.
         status: Manifest = json.loads(text)
+        for condition in status["conditions"]:
+            own, *others = condition["message"].split(" This object leaves open: ")
+            own = own.replace(ours.spec.zone.name, made.spec.zone.name)
+            condition["message"] = " This object leaves open: ".join((own, *others))
         return status
+
+
+def _beside(pull: AuthenticatedOriginPull, served: Sequence[str]) -> str:
+    """The first three names that lie open beside the object's own."""
+    return ", ".join(sorted(set(served) - set(pull.spec.hostname_patterns))[:3])
 
 
 def settled_by_hand(scene: Scene, objects: Sequence[Manifest], say: Callable[[str], None]) -> None:
@@ -94,8 +107,9 @@ def settled_by_hand(scene: Scene, objects: Sequence[Manifest], say: Callable[[st
     http = scene.plane.http
     pattern = Pattern.of(scene, objects[0]["spec"]["zone"]["name"])
     claims: list[Claim] = []
+    served = [host for one in objects for host in one["spec"]["hostnames"]]
     for place, one in enumerate(objects[1:], start=1):
-        claims.append(_settle(scene, pattern, one))
+        claims.append(_settle(scene, pattern, one, served))
         if place % 500 == 0:
             say(f"{place} of {len(objects)} zones made")
     path = f"/api/v1/namespaces/{CONTROLLER_NAMESPACE}/configmaps/{CONFIG_MAP}"
@@ -113,7 +127,7 @@ def settled_by_hand(scene: Scene, objects: Sequence[Manifest], say: Callable[[st
     http.put(path, json=config_map, params={"fieldManager": "aop-operator"}).raise_for_status()
 
 
-def _settle(scene: Scene, pattern: Pattern, one: Manifest) -> Claim:
+def _settle(scene: Scene, pattern: Pattern, one: Manifest, served: Sequence[str]) -> Claim:
     http, spec = scene.plane.http, one["spec"]
     namespace, name, zone_name = (
         one["metadata"]["namespace"],
@@ -159,7 +173,7 @@ def _settle(scene: Scene, pattern: Pattern, one: Manifest) -> Claim:
         json={"metadata": {"annotations": {RECORD_ANNOTATION: dump(record)}}},
         headers={"Content-Type": "application/merge-patch+json"},
     ).raise_for_status()
-    status = pattern.status_of(pull, leaf, zone, certificate) | {"record": dump(record)}
+    status = pattern.status_of(pull, leaf, zone, certificate, served) | {"record": dump(record)}
     http.patch(
         f"{path_of(namespace, name)}/status",
         json={"status": status},

@@ -1,6 +1,6 @@
 """Key pairs, read once for each version of their Secret, and never on the loop.
 
-Reading one takes milliseconds of computing, and to have it at hand in OpenSSL some more. Sixteen
+Reading one, and trying whether it can be presented, takes milliseconds of computing. Sixteen
 objects that look every few seconds would make everything else wait, the probes of Kubernetes first.
 """
 
@@ -17,13 +17,13 @@ from aop.pki import KeyPair, Slot, read_key_pair, read_keyed_leaf, read_referenc
 from aop.probe import ClientIdentity
 from aop.terms import ObjectKey
 
-MOST_KEPT = 4096
-"""Secrets whose last version is kept read; each takes some 50 KB, most of it OpenSSL's."""
+MOST_KEPT = 16384
+"""Secrets whose last version is kept read; each takes some 5 KB."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadKeyPair:
-    """A key pair as facts, and ready to be presented; the keys are inside OpenSSL only."""
+    """A key pair as facts, and to be presented."""
 
     pair: KeyPair
     identity: ClientIdentity

@@ -1,7 +1,4 @@
-"""A client certificate with its key, ready to be presented.
-
-There is no way to get the key out again.
-"""
+"""A client certificate with its key, which can be presented and not read."""
 
 from __future__ import annotations
 
@@ -19,36 +16,44 @@ from aop.pki import pin_of
 class ClientIdentity:
     """A client certificate (PEM, the leaf first) and its private key (PEM, unencrypted).
 
-    The key goes into OpenSSL at once and is kept nowhere else: not in an attribute, not in a file,
-    not in the representation (promise S4). Two identities are equal when their leaves are.
+    The key is in no file and in no representation (promise S4). It goes into OpenSSL with each
+    context, of which `ReplicaProbe` keeps some: one takes 20 KB, and an identity is there for each
+    of thousands of objects. Two identities are equal when their leaves are.
 
     Raises:
         ValueError: the PEM cannot be read, or the key does not belong to the leaf. The message
             holds neither.
     """
 
-    __slots__ = ("context", "sha256")
+    __slots__ = ("_certificate_pem", "_key", "sha256")
 
-    context: ssl.SSLContext
-    """Verifies nobody (an origin may have any certificate) and presents this certificate when it is
-    asked for one."""
     sha256: str
     """Fingerprint of the leaf, as in `aop.origins.Pin`."""
 
     def __init__(self, certificate_pem: str, key: SecretBytes) -> None:
         self.sha256 = pin_of(certificate_pem).sha256
-        self.context = unverified_context()
+        self._certificate_pem, self._key = certificate_pem, key
+        self.context()
+
+    def context(self) -> ssl.SSLContext:
+        """A new one that verifies nobody and presents this certificate when it is asked for one.
+
+        An origin may have any certificate. It takes a millisecond of computing, for RSA more: call
+        it in a thread.
+        """
+        context = unverified_context()
         with (
-            _readable(certificate_pem.encode()) as certificate_path,
-            _readable(key.get_secret_value()) as key_path,
+            _readable(self._certificate_pem.encode()) as certificate_path,
+            _readable(self._key.get_secret_value()) as key_path,
         ):
             try:
                 # Without a password OpenSSL asks for one on the terminal when the key is encrypted.
-                self.context.load_cert_chain(certificate_path, key_path, password="")
+                context.load_cert_chain(certificate_path, key_path, password="")
             except ssl.SSLError as error:
                 raise ValueError(
                     f"leaf {self.sha256[:8]} cannot be presented with its key: {error.reason or 'the key is not readable'}"
                 ) from None
+        return context
 
     def __repr__(self) -> str:
         return f"ClientIdentity(sha256={self.sha256!r})"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +20,8 @@ from aop.probe.identity import ClientIdentity, unverified_context
 
 CLAIMED = "claimed"
 """What a header says that comes with no certificate: any value passes for another one."""
+MOST_CONTEXTS = 512
+"""TLS contexts that are kept, each of 20 KB."""
 
 
 class Presented(StrEnum):
@@ -78,6 +81,8 @@ class ReplicaProbe:
         self._timeout_s = timeout_s
         self._per_replica = connections_per_replica
         self._anonymous = unverified_context()
+        self._contexts: OrderedDict[str, ssl.SSLContext] = OrderedDict()
+        """By the leaf that is presented, the last used at the end."""
         self._turns: WeakValueDictionary[ReplicaAddress, asyncio.Semaphore] = WeakValueDictionary()
 
     async def ask(
@@ -96,7 +101,7 @@ class ReplicaProbe:
         handshake, SNI and Host both `host`.
         """
         contexts = {Presented.NONE: self._anonymous} | {
-            presented: identity.context for presented, identity in identities.items()
+            presented: await self._context(identity) for presented, identity in identities.items()
         }
         return tuple(
             await asyncio.gather(
@@ -114,6 +119,16 @@ class ReplicaProbe:
                 )
             )
         )
+
+    async def _context(self, identity: ClientIdentity) -> ssl.SSLContext:
+        """The one of this identity, made anew where it was not used for long."""
+        known = self._contexts.get(identity.sha256)
+        if known is None:
+            known = self._contexts[identity.sha256] = await asyncio.to_thread(identity.context)
+        self._contexts.move_to_end(identity.sha256)
+        if len(self._contexts) > MOST_CONTEXTS:
+            self._contexts.popitem(last=False)
+        return known
 
     async def ask_plaintext(
         self, replica: ReplicaAddress, host: str, path: str
