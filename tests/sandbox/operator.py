@@ -23,6 +23,7 @@ COMMAND = ("-m", "aop", "run")
 QUICK = {"AOP_QUIET_PERIOD_S": "3", "AOP_LOG_LEVEL": "info"}
 """Cloudflare's stand-in lags by knobs, not by minutes, so a few seconds of quiet are longer than
 all of it."""
+IMAGE = Path(__file__).parents[2] / "Dockerfile"
 RESTARTED_AFTER_S = 0.5
 """A kubelet waits longer, and longer each time."""
 
@@ -54,7 +55,7 @@ class Operator:
             for name in ("PATH", "HOME", "TMPDIR", "LANG")
             if name in os.environ
         }
-        self._environment = {**kept, **QUICK, **ports, **environment}
+        self._environment = {**kept, **_of_memory(IMAGE), **QUICK, **ports, **environment}
         self._child: Child | None = None
 
     def start(self, within_s: float = 30) -> Self:
@@ -163,3 +164,8 @@ def succeeds(port: int, path: str, address: str = "127.0.0.1") -> bool:
         return httpx.get(f"http://{address}:{port}{path}", trust_env=False, timeout=2).is_success
     except httpx.HTTPError:
         return False
+
+
+def _of_memory(image: Path) -> dict[str, str]:
+    """What the image tells the C library of memory: tests measure what is shipped."""
+    return dict(re.findall(r"(MALLOC_\w+)=(\d+)", image.read_text(encoding="utf-8")))

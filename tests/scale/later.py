@@ -15,13 +15,18 @@ from sandbox.waiting import until
 from scale.measure import (
     ACCOUNT,
     EVERYWHERE,
+    RESTS_AFTER_S,
+    RESTS_S,
     SETTLED_S,
+    Cost,
     Followed,
     scene_of,
     settle,
     until_ready,
+    until_settled,
     zone_names,
 )
+from scale.settled import settled_by_hand
 
 CHANGES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 SECRETS = 20
@@ -29,6 +34,8 @@ SECRETS = 20
 STARTED_S = 60.0
 """For how long a new process is watched."""
 WITHIN_S = 900.0
+MOST_ONBOARDED = 100
+"""Of more zones, all but one are made as the operator would leave them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,11 @@ class Later:
     """From a change of a key pair's Secret until the object's status says so."""
     loss_s: float
     """From the edge's last certificate for one zone until no replica requires it there."""
+    resident_mib: float
+    rest_cpu_m: float
+    """Thousandths of a core at rest."""
+    rest_requests_per_min: float
+    """To the API server at rest."""
 
 
 class Figures:
@@ -76,7 +88,7 @@ class Figures:
 
 
 def later(zones: int, say: Callable[[str], None]) -> Later:
-    """Onboard so many zones, and then let that happen to them."""
+    """Let that happen to so many zones that are settled."""
     names = zone_names(zones)
     with scene_of(names) as scene:
         objects = settle(scene, names)
@@ -85,20 +97,65 @@ def later(zones: int, say: Callable[[str], None]) -> Later:
             Following(scene.plane, EVERYWHERE, followed.notice),
             Following(scene.plane, EVERYWHERE, figures.notice),
         ):
-            scene.plane.apply(objects)
+            _onboarded(scene, objects, followed, say)
+            say("the operator is started again")
+            writes, calls = _started_again(scene)
             until_ready(zones, followed, time.monotonic(), scene, say)
-            time.sleep(SETTLED_S)
+            say(f"what it costs at rest is read off in {RESTS_AFTER_S:.0f} s")
+            resident_mib, rest_cpu_m, rest_requests_per_min = _at_rest(scene)
             say("Secrets are overwritten, one after the other")
             secret_p95_ms = _overwritten(scene, objects[:SECRETS], figures)
             until_ready(zones, followed, time.monotonic(), scene, say)
             time.sleep(SETTLED_S)
-            say("the operator is started again")
-            writes, calls = _started_again(scene)
             say("it is started again while one zone wants to be relaxed")
             relaxed_s = _relaxed_at_start(scene, objects[-1])
             say("the edge presents nothing any more for one zone")
             loss_s = _lost(scene, names[0])
-    return Later(zones, writes, calls, relaxed_s, secret_p95_ms, loss_s)
+    return Later(
+        zones,
+        writes,
+        calls,
+        relaxed_s,
+        secret_p95_ms,
+        loss_s,
+        resident_mib,
+        rest_cpu_m,
+        rest_requests_per_min,
+    )
+
+
+def _onboarded(
+    scene: Scene, objects: list[dict[str, Any]], followed: Followed, say: Callable[[str], None]
+) -> None:
+    """All of them are settled: by the operator, or, of very many, all but one by hand."""
+    by_hand = len(objects) > MOST_ONBOARDED
+    theirs = objects[:1] if by_hand else objects
+    scene.plane.apply(theirs)
+    until_ready(len(theirs), followed, time.monotonic(), scene, say)
+    until_settled(followed, SETTLED_S)
+    scene.operator.terminate(within_s=30)
+    if by_hand:
+        settled_by_hand(scene, objects, say)
+        last = objects[-1]["spec"]["zone"]["name"]
+        until(
+            lambda: scene.required(last),
+            within_s=WITHIN_S,
+            every_s=0.5,
+            describe="every replica to run the text that was written by hand",
+        )
+
+
+def _at_rest(scene: Scene) -> tuple[float, float, float]:
+    """Resident memory, thousandths of a core, and requests a minute to the API server."""
+    time.sleep(RESTS_AFTER_S)
+    before, since = Cost.of(scene), time.monotonic()
+    time.sleep(RESTS_S)
+    after, for_s = Cost.of(scene), time.monotonic() - since
+    return (
+        after.resident_mib,
+        (after.cpu_s - before.cpu_s) / for_s * 1000,
+        (after.requests - before.requests) / for_s * 60,
+    )
 
 
 def _lost(scene: Scene, zone: str) -> float:
