@@ -11,12 +11,12 @@ from typing import Any, cast
 
 import pytest
 
-from aop.api import AuthenticatedOriginPull, Status
+from aop.api import AuthenticatedOriginPull, Condition, ConditionType, Status
 from aop.clock import Clock
 from aop.cloudflare import Access, Priority
 from aop.cluster import Cluster
 from aop.errors import Reason, Transient
-from aop.observe import LOOKS_AT_ONCE, Observer
+from aop.observe import LOOKS_AT_ONCE, RESYNCS_AT_ONCE, Observer
 from aop.observe.edge import AskedOrigin, EdgeReader
 from aop.observe.memory import KeptNote, Memory
 from aop.observe.origins import OriginKeepers
@@ -43,6 +43,18 @@ from clocks import SetClock
 from cloudflare_api import StoppedClock
 
 PULL = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, spec(), Status())
+READY = Status(
+    observed_generation=1,
+    conditions=(
+        Condition(
+            type=ConditionType.READY,
+            status="True",
+            last_transition_time=NOW,
+            reason="Ready",
+            message="",
+        ),
+    ),
+)
 
 
 class Failing:
@@ -185,6 +197,36 @@ async def test_who_waits_for_cloudflare_holds_up_nobodys_look() -> None:
     assert world.looks == len(memories)
     world.answers.set()
     await asyncio.gather(*looks)
+
+
+class SlowCloudflare(CloudflareHangs):
+    """Counts whose zones are being read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reading: list[AuthenticatedOriginPull] = []
+
+    async def read(self, *asked: Any, **how: Any) -> Any:
+        self.reading.append(asked[0])
+        return await super().read(*asked, **how)
+
+
+@pytest.mark.asyncio
+async def test_of_the_zones_for_which_nobody_waits_only_some_are_read_at_once() -> None:
+    """So some of hundreds are known soon, and not all of them at the end. Who waits, waits for none of these."""
+    world = SlowCloudflare()
+    observer = observer_of(world, SetClock())
+    rests = replace(PULL, status=READY)
+    looks = [
+        asyncio.create_task(observer.observe(pull, Memory(uid=UID)))
+        for pull in (*[rests] * (3 * RESYNCS_AT_ONCE), PULL)
+    ]
+    await turns()
+    assert world.reading.count(rests) == RESYNCS_AT_ONCE
+    assert world.reading.count(PULL) == 1
+    world.answers.set()
+    await asyncio.gather(*looks)
+    assert len(world.reading) == len(looks)
 
 
 @pytest.mark.asyncio

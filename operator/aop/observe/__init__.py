@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from aop.api import AuthenticatedOriginPull
 from aop.clock import Clock
+from aop.cloudflare import Access
 from aop.cluster import Cluster
 from aop.errors import Reason
 from aop.observe.awaited import AT_LATEST_S
@@ -27,7 +28,7 @@ from aop.observe.origins import OriginKeepers
 from aop.observe.referenced import ReferencedSecrets
 from aop.observe.secrets import Secrets
 from aop.observe.views import TURN_S
-from aop.observe.zone import ZoneReader, is_still
+from aop.observe.zone import ZoneReader, awaited, is_still
 from aop.observed import (
     Configured,
     Evidence,
@@ -52,6 +53,8 @@ LOOK_S = 2.0
 LOOKS_AT_ONCE = 32
 """Looks under way at the same time: each has its deadline, and a thousand that begin together would
 all miss it."""
+RESYNCS_AT_ONCE = 8
+"""Zones that are read at the same time although nobody waits for them."""
 FIRST_LOOKS_S = 0.5
 """What each object takes of the time until all were looked at, as after a start: its hosts are
 asked about on every replica and through the edge, at rates that do not grow with the objects."""
@@ -80,6 +83,7 @@ class Observer:
         self._clock = clock
         self._referenced = ReferencedSecrets(secrets, clock)
         self._looks, self._edited = (asyncio.Semaphore(LOOKS_AT_ONCE) for _ in range(2))
+        self._resyncs = asyncio.Semaphore(RESYNCS_AT_ONCE)
         self.objects = Objects(cluster, origins, settings, clock)
 
     async def observe(self, pull: AuthenticatedOriginPull, memory: Memory) -> Observed:
@@ -297,11 +301,28 @@ class Observer:
             )
             ours: tuple[Pin, ...] = (*record.uploaded, *(pin for pin in secret_pins if pin))
             access = await self._referenced.access(pull, memory, until_s)
-            reading = self._zones.read(
-                pull, access, memory, self._clock.now(), ours, hurry=memory.awaiting
-            )
+            reading = self._read_zone(pull, access, memory, ours)
             memory.zone_task = asyncio.create_task(reading)
         return memory.zone_task
+
+    async def _read_zone(
+        self,
+        pull: AuthenticatedOriginPull,
+        access: Access | Unknown,
+        memory: Memory,
+        ours: Sequence[Pin],
+    ) -> ObservedZone | Unknown | None:
+        """The zone; of those for which nobody waits, only some are read at once.
+
+        Of hundreds that share a budget, as after a start, some are known then and the others come
+        later, and not all of them at the end.
+        """
+        hurry = memory.awaiting
+        waited_for = hurry and awaited(pull, memory)
+        async with nullcontext() if waited_for else self._resyncs:
+            return await self._zones.read(
+                pull, access, memory, self._clock.now(), ours, hurry=hurry
+            )
 
 
 def _is_proving(memory: Memory, window: timedelta) -> bool:
