@@ -13,7 +13,7 @@ from typing import Any
 
 from aop.api import FINALIZER, ROTATE_ANNOTATION
 from aop.clock import Clock
-from aop.cluster import Cluster, ClusterError, Kind, without_writers
+from aop.cluster import Cluster, ClusterError, Kind
 from aop.health import Health
 from aop.metrics import WaitingFigures
 from aop.observe import Observer
@@ -85,14 +85,14 @@ class Loops:
 
         Not one that is being deleted without our finalizer: nothing of ours is to be put back.
         """
-        manifest = without_writers(manifest)
         meta = manifest["metadata"]
         if is_deleting(manifest) and not is_held(manifest):
             self.lose(meta["uid"])
             return
         loop = self.loop(meta["uid"], ObjectKey(meta["namespace"], meta["name"]))
         loop.memory.learn(manifest, self._clock.monotonic_s())
-        self.wake_all(self._observer.objects.learn(manifest))
+        if loop.memory.manifest is not None:  # what is kept twice is the same
+            self.wake_all(self._observer.objects.learn(loop.memory.manifest))
         loop.references = references(loop.key, manifest.get("spec") or {})
         seen = (
             meta.get("generation"),

@@ -247,6 +247,8 @@ class Reconciler:
     ) -> Visit:
         memory.errors, memory.refused = 0, None
         memory.awaiting = not isinstance(step, Done)
+        if not memory.awaiting:
+            memory.parsed = None
         memory.blocked_on = step.reason if isinstance(step, Block) else None
         memory.awaits_quiet_period = observed.object.deleting or bool(
             {*observed.record.uploaded, *(c.pin for c in ours_listed(observed))}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from aop.cluster import without_writers
+import json
+
+from aop.cluster import lean, without_writers
 from aop.observe.memory import Memory
 
 POD = {"metadata": {"name": "a", "uid": "1"}, "spec": {}}
@@ -21,6 +23,28 @@ def test_an_object_without_it_is_the_very_same() -> None:
     """Whoever has made something of it need not do so again."""
     assert without_writers(POD) is POD
     assert without_writers({}) == {}
+
+
+def test_what_is_kept_says_the_same_and_shares_its_words_with_others() -> None:
+    said = '{"metadata": {"name": "a"}, "status": {"conditions": [{"reason": "AsExpected", "count": 2}]}}'
+    one, other = (lean(json.loads(said)) for _ in range(2))
+    assert one == other == json.loads(said)
+    (mine,), (theirs,) = (seen["status"]["conditions"] for seen in (one, other))
+    assert mine["reason"] is theirs["reason"]
+    assert {id(name) for name in mine} == {id(name) for name in theirs}
+    assert mine is not theirs
+
+
+def test_the_same_object_shown_again_is_the_very_one_that_is_kept() -> None:
+    """Of thousands that a list shows again, none is made anew."""
+    memory = Memory(uid="1")
+    memory.learn({"metadata": {"name": "a", "resourceVersion": "7"}}, 0.0)
+    kept = memory.manifest
+    memory.learn({"metadata": {"name": "a", "resourceVersion": "7"}}, 5.0)
+    assert memory.manifest is kept
+    assert memory.shown_s == 5.0
+    memory.learn({"metadata": {"name": "a", "resourceVersion": "6"}}, 9.0)
+    assert (memory.manifest, memory.shown_s) == (kept, 5.0)
 
 
 def test_a_memory_keeps_the_object_without_it() -> None:

@@ -68,7 +68,6 @@ def manifest(version: Any = "7", **spec: Any) -> dict[str, Any]:
     ("known", "shown", "newer"),
     [
         ("7", "8", True),
-        ("7", "7", True),
         ("8", "7", False),
         ("9", "10", True),
         ("7", "", False),

@@ -11,7 +11,7 @@ import os
 # environment nor a passwd file knows one.
 os.environ.setdefault("HOME", "/")
 
-from aop.cluster.client import Cluster, ClusterError, Conflict, connect, without_writers
+from aop.cluster.client import Cluster, ClusterError, Conflict, connect, lean, without_writers
 from aop.cluster.events import EventType, Subject, event
 from aop.cluster.user import ReadingCluster, Right, UserCluster, connect_as_user
 from aop.terms.kinds import Kind
@@ -29,5 +29,6 @@ __all__ = [
     "connect",
     "connect_as_user",
     "event",
+    "lean",
     "without_writers",
 ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -39,6 +40,8 @@ SENDING = 1 / 6
 """The share of a change's time within which it has to be on its way. The API server gets the rest,
 which it counts from the arrival (facts: kubernetes#time-limit-of-a-request)."""
 PAGE = 500
+SHORT = 40
+"""Letters of a word that many objects have in common: a reason, a name, a moment."""
 
 
 class ClusterError(Transient):
@@ -314,3 +317,23 @@ def without_writers(manifest: Manifest) -> Manifest:
         return manifest
     kept = {name: value for name, value in metadata.items() if name != "managedFields"}
     return {**manifest, "metadata": kept}
+
+
+def lean(manifest: Manifest) -> Manifest:
+    """The object as one of thousands is kept, in half the memory.
+
+    Without the note of who has written which field, and with names and short words that all of
+    them share.
+    """
+    kept: Manifest = _shared(without_writers(manifest))
+    return kept
+
+
+def _shared(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {sys.intern(name): _shared(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_shared(one) for one in value]
+    if isinstance(value, str) and len(value) <= SHORT:
+        return sys.intern(value)
+    return value

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from aop.api import AuthenticatedOriginPull
 from aop.cloudflare import Access, Certificate, SSLMode, Zone
-from aop.cluster import without_writers
+from aop.cluster import lean
 from aop.errors import Reason
 from aop.observed import (
     Evidence,
@@ -172,7 +172,8 @@ class Memory:
     shown_s: float = float("-inf")
     """When `manifest` was last read or shown (monotonic)."""
     parsed: tuple[dict[str, Any], AuthenticatedOriginPull] | None = None
-    """The manifest that was parsed last, and what it says: it is the same for most looks."""
+    """The manifest that was parsed last, and what it says: it is the same for most looks. None at
+    rest: it takes more memory than the manifest, and looks are seldom then."""
     kept_note: KeptNote | None = None
     """What protects and is not on the object, because it could not be written there."""
     gone: bool = False
@@ -229,8 +230,11 @@ class Memory:
 
         `now_s` is monotonic.
         """
-        if self.manifest is None or version(manifest) >= version(self.manifest):
-            self.manifest, self.shown_s = without_writers(manifest), now_s
+        if self.manifest is None or is_news(manifest, self.manifest):
+            self.manifest = lean(manifest)
+        elif version(manifest) < version(self.manifest):
+            return
+        self.shown_s = now_s
 
     def parse(self, manifest: dict[str, Any]) -> AuthenticatedOriginPull:
         """The object in `manifest`, parsed once for as long as it is the same.
@@ -240,6 +244,12 @@ class Memory:
         if self.parsed is None or self.parsed[0] is not manifest:
             self.parsed = manifest, AuthenticatedOriginPull.parse(manifest)
         return self.parsed[1]
+
+
+def is_news(manifest: dict[str, Any], known: dict[str, Any]) -> bool:
+    """Whether an object has come after the one that is known, and is not that."""
+    same = manifest["metadata"].get("resourceVersion") == known["metadata"].get("resourceVersion")
+    return not same and version(manifest) >= version(known)
 
 
 def version(manifest: dict[str, Any]) -> int:

@@ -12,8 +12,8 @@ from typing import Any
 
 from aop.api import AuthenticatedOriginPull, Status
 from aop.clock import Clock
-from aop.cluster import Cluster, Kind, without_writers
-from aop.observe.memory import version
+from aop.cluster import Cluster, Kind, lean
+from aop.observe.memory import is_news
 from aop.observe.origins import OriginKeepers
 from aop.observe.source import Known, Source
 from aop.observed import Rival, Unknown
@@ -67,7 +67,7 @@ class Objects:
         """
         uid, zone = manifest["metadata"]["uid"], _zone(manifest)
         before = self._manifests.get(uid)
-        if before is not None and version(manifest) < version(before):
+        if before is not None and not is_news(manifest, before):
             return frozenset()
         if before is not None and _zone(before) == zone:
             self._manifests[uid] = manifest
@@ -109,14 +109,12 @@ class Objects:
             await self._cluster.list(Kind.AUTHENTICATED_ORIGIN_PULL, namespace)
             for namespace in namespaces
         ]
-        listed = {
-            manifest["metadata"]["uid"]: without_writers(manifest)
-            for one in lists
-            for manifest in one
-        }
-        for manifest in listed.values():
-            self.learn(manifest)
+        listed = {manifest["metadata"]["uid"]: manifest for one in lists for manifest in one}
+        for uid, manifest in listed.items():
             self._tell(manifest)
+            known = self._manifests.get(uid)
+            if known is None or is_news(manifest, known):
+                self.learn(lean(manifest))
         for uid in before - listed.keys():
             self.drop(uid)
         return frozenset(listed)
