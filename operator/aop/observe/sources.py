@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
+from typing import Any
 
 from aop.clock import Clock
-from aop.cluster import Cluster, without_writers
+from aop.cluster import Cluster, lean
 from aop.observe.source import Known, Source
 from aop.observed import Unknown
 from aop.origins.sites import Json, Need, Objects, Read
 from aop.settings import Settings
 from aop.terms import ObjectKey
+
+Manifest = dict[str, Any]
 
 
 class Pace(Enum):
@@ -130,12 +133,11 @@ class Sources:
             return self._kept(read, () if manifest is None else (manifest,))
 
         async def all_of_them() -> tuple[Json, ...]:
-            listed = await self._cluster.list(read.kind, read.namespace)
-            return self._kept(read, tuple(without_writers(one) for one in listed))
+            return self._kept(read, await self._cluster.list(read.kind, read.namespace))
 
         return all_of_them if read.name is None else one
 
-    def _kept(self, read: Read, manifests: tuple[Json, ...]) -> tuple[Json, ...]:
+    def _kept(self, read: Read, manifests: Sequence[Manifest]) -> tuple[Json, ...]:
         """The very tuple of before where nothing in it has changed.
 
         Whoever has made something of it need not do so again.
@@ -143,7 +145,8 @@ class Sources:
         known = self.of(read).last
         if isinstance(known, Known) and _versions(known.value) == _versions(manifests):
             return known.value
-        return manifests
+        # Of one alone the driver wants to know who has written what.
+        return tuple(one if read.name is not None else lean(one) for one in manifests)
 
     def _stale(self, needed: list[Known[tuple[Json, ...]] | Unknown]) -> str | None:
         now = self._clock.now()
@@ -155,9 +158,9 @@ class Sources:
         return None
 
 
-def _versions(manifests: tuple[Json, ...]) -> list[object]:
+def _versions(manifests: Sequence[Json]) -> list[object]:
     """What tells whether any of them has changed."""
     return [
-        (one["metadata"].get("uid"), one["metadata"].get("resourceVersion") or id(one))
+        (one["metadata"].get("uid"), one["metadata"].get("resourceVersion") or one)
         for one in manifests
     ]
