@@ -26,9 +26,9 @@ def test_an_object_without_it_is_the_very_same() -> None:
 
 
 def test_what_is_kept_says_the_same_and_shares_its_words_with_others() -> None:
-    said = '{"metadata": {"name": "a"}, "status": {"conditions": [{"reason": "AsExpected", "count": 2}]}}'
-    one, other = (lean(json.loads(said)) for _ in range(2))
-    assert one == other == json.loads(said)
+    text = '{"metadata": {"name": "a"}, "status": {"conditions": [{"reason": "AsExpected", "count": 2}]}}'
+    one, other = (lean(json.loads(text)) for _ in range(2))
+    assert one == other == json.loads(text)
     (mine,), (theirs,) = (seen["status"]["conditions"] for seen in (one, other))
     assert mine["reason"] is theirs["reason"]
     assert {id(name) for name in mine} == {id(name) for name in theirs}
