@@ -783,7 +783,7 @@ def _der(pem: bytes) -> bytes:
     )
 
 
-_LOST_BREAKS = "has a -----BEGIN or -----END that does not stand on a line of its own"
+_LOST_BREAKS = "has a -----BEGIN or -----END that is not on a line of its own"
 _CUT = "is cut off"
 
 FORMS: dict[str, FileForm] = {

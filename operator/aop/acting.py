@@ -24,6 +24,8 @@ from aop.loops import Loops
 from aop.metrics import Metrics
 from aop.observe import Observer
 from aop.observe.composed import edge_reader, origin_keepers
+from aop.observe.edge import EdgeReader
+from aop.observe.origins import OriginKeepers
 from aop.observe.secrets import Secrets
 from aop.observe.zone import ZoneReader
 from aop.orphans import Orphans
@@ -64,6 +66,18 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """What acts during one lead."""
+
+    reconciler: Reconciler
+    loops: Loops
+    origins: OriginKeepers
+    edge: EdgeReader
+    alerts: AlertsKeeper
+    orphans: Orphans
+
+
+@dataclass(frozen=True, slots=True)
 class Actor:
     """Acts for as long as a lead lasts; what is in it lasts as long as the process."""
 
@@ -83,55 +97,23 @@ class Actor:
         """
         cluster, settings = self.cluster.under(lead), self.settings
         async with AsyncExitStack() as stack:
-            shares = Shares(total=settings.budget_share, resync=settings.budget_resync_share)
             cloudflare = await stack.enter_async_context(
                 Cloudflare(
                     settings.cloudflare_base_url,
                     clock=self.clock,
                     lead=lead,
-                    shares=shares,
+                    shares=Shares(total=settings.budget_share, resync=settings.budget_resync_share),
                     metrics=self.metrics,
                     total_s=CLOUDFLARE_TOTAL_S,
                 )
             )
-            origins = origin_keepers(cluster, settings, self.clock)
-            edge = edge_reader(settings, self.clock)
-            secrets = Secrets(cluster, settings, self.clock)
-            observer = Observer(
-                cluster,
-                ZoneReader(cloudflare, settings, self.metrics),
-                origins,
-                edge,
-                secrets,
-                settings,
-                self.clock,
-            )
-            alerts = AlertsKeeper(
-                cloudflare,
-                self.clock,
-                lambda: observer.objects.served,
-                settings.teardown_patience_s,
-                self.metrics,
-            )
-            reconciler = Reconciler(
-                cluster,
-                observer,
-                Performer(cluster, origins, secrets, cloudflare, self.clock),
-                alerts,
-                self.clock,
-                self.metrics,
-                settings.trace_file,
-                self.home,
-            )
-            orphans = Orphans(cluster, origins, settings, self.metrics)
-            loops = Loops(
-                cluster, reconciler, observer, origins, secrets, orphans, self.clock, self.health
-            )
+            parts = self._parts(cluster, cloudflare)
+            loops = parts.loops
             stack.enter_context(self.metrics.acting(loops.waiting, cloudflare.budgets))
-            edge.begin(loops.wake)
-            alerts.begin(loops.wake)
-            origins.begin(loops.wake_all)
-            for task in (self._announce(cluster), orphans.run(), alerts.run()):
+            parts.edge.begin(loops.wake)
+            parts.alerts.begin(loops.wake)
+            parts.origins.begin(loops.wake_all)
+            for task in (self._announce(cluster), parts.orphans.run(), parts.alerts.run()):
                 stack.callback(asyncio.create_task(task).cancel)
             self.shown.loops = loops
             showing = asyncio.create_task(self._show_all(cluster, loops))
@@ -139,8 +121,37 @@ class Actor:
             self.shown.loops = None
             showing.cancel()  # first, because it begins loops
             await loops.end()
-            await reconciler.finish(FINISHED_WITHIN_S if lead.left_s else 0.0)
+            await parts.reconciler.finish(FINISHED_WITHIN_S if lead.left_s else 0.0)
             await lead.settle()
+
+    def _parts(self, cluster: Cluster, cloudflare: Cloudflare) -> Parts:
+        """All that looks, decides and acts, which has not begun yet."""
+        settings, clock = self.settings, self.clock
+        origins = origin_keepers(cluster, settings, clock)
+        edge = edge_reader(settings, clock)
+        secrets = Secrets(cluster, settings, clock)
+        zones = ZoneReader(cloudflare, settings, self.metrics)
+        observer = Observer(cluster, zones, origins, edge, secrets, settings, clock)
+        alerts = AlertsKeeper(
+            cloudflare,
+            clock,
+            lambda: observer.objects.served,
+            settings.teardown_patience_s,
+            self.metrics,
+        )
+        reconciler = Reconciler(
+            cluster,
+            observer,
+            Performer(cluster, origins, secrets, cloudflare, clock),
+            alerts,
+            clock,
+            self.metrics,
+            settings.trace_file,
+            self.home,
+        )
+        orphans = Orphans(cluster, origins, settings, self.metrics)
+        loops = Loops(cluster, reconciler, observer, origins, secrets, orphans, clock, self.health)
+        return Parts(reconciler, loops, origins, edge, alerts, orphans)
 
     async def _show_all(self, cluster: Cluster, loops: Loops) -> None:
         """Let each object have its loop, as the API server says that it is now.

@@ -73,6 +73,27 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 R = TypeVar("R", bound=Result)
 
 
+def _http_client(
+    base_url: str, transport: httpx.AsyncBaseTransport | None, total_s: float
+) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=base_url,
+        transport=transport,
+        timeout=httpx.Timeout(total_s, connect=min(CONNECT_S, total_s)),
+        limits=httpx.Limits(
+            max_connections=CONNECTIONS, max_keepalive_connections=5, keepalive_expiry=30
+        ),
+        headers={
+            "user-agent": f"aop-operator/{__version__}",
+            "accept": "application/json",
+            "accept-encoding": ACCEPTED,
+        },
+        # What one token was given must not go out with another: no cookie is kept.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        follow_redirects=False,
+    )
+
+
 class Cloudflare:
     """The client. Use it as an async context manager, or call `aclose`."""
 
@@ -92,22 +113,7 @@ class Cloudflare:
 
         `transport` and `sleep` are for tests; `total_s` bounds one request, in seconds.
         """
-        self._http = httpx.AsyncClient(
-            base_url=base_url,
-            transport=transport,
-            timeout=httpx.Timeout(total_s, connect=min(CONNECT_S, total_s)),
-            limits=httpx.Limits(
-                max_connections=CONNECTIONS, max_keepalive_connections=5, keepalive_expiry=30
-            ),
-            headers={
-                "user-agent": f"aop-operator/{__version__}",
-                "accept": "application/json",
-                "accept-encoding": ACCEPTED,
-            },
-            # What one token was given must not go out with another: no cookie is kept.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            follow_redirects=False,
-        )
+        self._http = _http_client(base_url, transport, total_s)
         budget = self._budget = Budget(shares, clock=clock, sleep=sleep, metrics=metrics)
         self._wire = Wire(
             self._http,

@@ -230,29 +230,19 @@ class Cluster:
         content_type: str = "application/json",
         what: str,
     ) -> Manifest:
-        headers = {"Accept": "application/json", "Content-Type": content_type}
+        """The object in the answer. Raises `ClusterError`, which says `what` could not be done."""
         try:
             with self._limited(method) as limit_s:
                 parameters = dict(query or {})
                 if method != "GET":
                     # The API server too gives it up in time, also when nobody hangs up because this
                     # process stands still.
-                    timeout = f"{int(limit_s * (1 - SENDING) * 1000)}ms"
-                    parameters["timeout"] = timeout
+                    parameters["timeout"] = f"{int(limit_s * (1 - SENDING) * 1000)}ms"
                 if method not in {"GET", "DELETE"}:
                     parameters["fieldManager"] = self._manager
-                async with asyncio.timeout(limit_s):
-                    request = await self._client.param_serialize(
-                        method,
-                        path,
-                        query_params=list(parameters.items()),
-                        header_params=headers,
-                        body=body,
-                        auth_settings=["BearerToken"],
-                    )
-                    response = await self._client.call_api(*request, _request_timeout=limit_s)
-                    text = (await response.read()).decode(errors="replace")
-            status, retry_after = response.status, response.headers.get("Retry-After")
+                status, text, retry_after = await self._exchange(
+                    method, path, parameters, body, content_type, limit_s
+                )
         except ApiException as error:
             raise ClusterError(
                 f"cannot {what}: HTTP {error.status} {error.reason}", status=error.status
@@ -266,6 +256,29 @@ class Cluster:
         if status < 300:
             return _answer(what, text)
         raise _failure(what, status, text, retry_after)
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        parameters: dict[str, str],
+        body: Manifest | None,
+        content_type: str,
+        limit_s: float,
+    ) -> tuple[int, str, str | None]:
+        """Status, body and Retry-After of the answer, within `limit_s` seconds."""
+        async with asyncio.timeout(limit_s):
+            request = await self._client.param_serialize(
+                method,
+                path,
+                query_params=list(parameters.items()),
+                header_params={"Accept": "application/json", "Content-Type": content_type},
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            response = await self._client.call_api(*request, _request_timeout=limit_s)
+            text = (await response.read()).decode(errors="replace")
+        return response.status, text, response.headers.get("Retry-After")
 
     @contextmanager
     def _limited(self, method: str) -> Iterator[float]:

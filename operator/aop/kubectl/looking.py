@@ -82,17 +82,7 @@ async def look(
         origins = origin_keepers(cluster, settings, clock)
         observer = _observer(cluster, cloudflare, origins, settings, clock)
         stack.callback(observer.drop, pull.uid, memory)
-        began_s, looks = clock.monotonic_s(), 0
-        until_s = began_s + PATIENCE_S
-        while True:
-            observed, looks = await observer.observe(pull, memory), looks + 1
-            now_s = clock.monotonic_s()
-            if memory.zone_task is not None and now_s - began_s < ZONE_PATIENCE_S:
-                until_s = now_s + PATIENCE_S
-            all_there = looks >= FIRST_LOOKS and not _is_pending(observed, memory)
-            if all_there or now_s > until_s:
-                break
-            await asyncio.sleep(PAUSE_S)
+        observed = await _answered(observer, pull, memory, clock)
         beside = Beside()
         if survey:
             means = _means(cloudflare, memory, origins, settings)
@@ -100,6 +90,23 @@ async def look(
     if not installed:
         observed = replace(observed, rivals=())
     return OneLook(observed, tuple(cluster.missing), installed, beside)
+
+
+async def _answered(
+    observer: Observer, pull: AuthenticatedOriginPull, memory: Memory, clock: Clock
+) -> Observed:
+    """What is seen once everything has answered, or patience is over."""
+    began_s, looks = clock.monotonic_s(), 0
+    until_s = began_s + PATIENCE_S
+    while True:
+        observed, looks = await observer.observe(pull, memory), looks + 1
+        now_s = clock.monotonic_s()
+        if memory.zone_task is not None and now_s - began_s < ZONE_PATIENCE_S:
+            until_s = now_s + PATIENCE_S
+        all_there = looks >= FIRST_LOOKS and not _is_pending(observed, memory)
+        if all_there or now_s > until_s:
+            return observed
+        await asyncio.sleep(PAUSE_S)
 
 
 def _means(

@@ -9,6 +9,7 @@ nothing of our text, neither that it is applied nor that it is not.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from aop.errors import plain
 from aop.observed import NONE, HostBehaviour
@@ -45,6 +46,47 @@ def refused_by_server(answer: Answer | Failure, refuses: Refuses) -> bool:
     return isinstance(answer, Answer) and refuses(answer.status, answer.body)
 
 
+@dataclass(frozen=True, slots=True)
+class AskedGate:
+    """Whom the gate of one host lets pass and whom it refuses, of those who have come."""
+
+    by: Mapping[Presented, Asked]
+    passing: frozenset[Presented]
+    passes_ours: bool
+    refuses: Refuses
+
+    def refused(self, presented: Presented) -> bool:
+        """In the server's own words, or by any other answer while somebody passes.
+
+        Too many requests, or something that is broken, refuse nobody in particular.
+        """
+        answer = self.by[presented].gate
+        if (
+            not isinstance(answer, Answer)
+            or presented in self.passing
+            or answer.status == 429
+            or answer.status >= 500
+        ):
+            return False
+        return (
+            refused_by_server(answer, self.refuses)
+            or self.passes_ours
+            or not self.passing.isdisjoint({Presented.NONE, Presented.FOREIGN})
+        )
+
+    def turned_away(self, stranger: Presented) -> bool:
+        """By our text, from which the check path is exempt.
+
+        Where that is refused as well, somebody else's verification did it.
+        """
+        seen = self.by[stranger]
+        # `error_page 496 =444`, which the probe has met twice
+        hung_up = isinstance(seen.gate, Failure) and self.passes_ours
+        return (self.refused(stranger) or hung_up) and not refused_by_server(
+            seen.check, self.refuses
+        )
+
+
 def behaviour_of(
     host: str,
     asked: tuple[Asked, ...],
@@ -60,48 +102,20 @@ def behaviour_of(
     the headers `told_by` to have come with one.
     """
     by = {one.presented: one for one in asked}
-    passing = {
+    passing = frozenset(
         presented
         for presented, one in by.items()
         if isinstance(one.gate, Answer) and one.gate.status == GATE_OPEN
-    }
-    ours_passes = any(presented in passing for presented in identities)
-
-    def is_refused(presented: Presented) -> bool:
-        answer = by[presented].gate
-        if (
-            not isinstance(answer, Answer)
-            or presented in passing
-            or answer.status == 429
-            or answer.status >= 500
-        ):
-            return False
-        return (
-            refused_by_server(answer, refuses)
-            or ours_passes
-            or bool(passing & {Presented.NONE, Presented.FOREIGN})
-        )
-
-    def is_turned_away(stranger: Presented) -> bool:
-        """By our text, from which the check path is exempt.
-
-        Where that is refused as well, somebody else's verification did it.
-        """
-        hung_up = (
-            isinstance(by[stranger].gate, Failure) and ours_passes
-        )  # `error_page 496 =444`, which the probe has met twice
-        return (is_refused(stranger) or hung_up) and not refused_by_server(
-            by[stranger].check, refuses
-        )
-
+    )
+    gate = AskedGate(by, passing, not passing.isdisjoint(identities), refuses)
     nobody = check_answer(by[Presented.NONE].check)
     stranger = check_answer(by[Presented.FOREIGN].check)
     asks = refused_by_server(by[Presented.FOREIGN].check, refuses) or (
         stranger is not None and stranger.presented != NONE
     )
-    if is_turned_away(Presented.NONE):
+    if gate.turned_away(Presented.NONE):
         mode = Mode.REQUIRE
-    elif is_turned_away(Presented.FOREIGN):
+    elif gate.turned_away(Presented.FOREIGN):
         mode = Mode.OPTIONAL
     else:
         mode = Mode.REQUEST if asks else Mode.OFF
@@ -112,7 +126,7 @@ def behaviour_of(
             identity.sha256 for presented, identity in identities.items() if presented in passing
         ),
         refuses=frozenset(
-            identity.sha256 for presented, identity in identities.items() if is_refused(presented)
+            identity.sha256 for presented, identity in identities.items() if gate.refused(presented)
         ),
         odd=oddity_of(by, identities, refuses),
         own=own,

@@ -180,11 +180,7 @@ class OriginKeeper:
         followed.notice_applied(published, replicas, self._clock.now())
         waits = asked and not resting and question.claim is not None
         self._note_unseen(pull.uid, replicas, hosts, waits=waits)
-        self._notice_revisions(self._revisions(site))
-        self.writer.turns.look_at_the_clock()
-        self._calm = published.intact and self.writer.seen_everywhere == published.revision
-        if self._calm and all(one.ready for one in replicas):
-            self.rollouts.note_in_force(published.revision)
+        self._note_progress(site, replicas)
         refusal = await self._refusal(site, replicas, until_s)
         rejected = refusal is not None and refusal.ours
         joint = rejected and self.writer.went_out_with_others(pull.uid)
@@ -224,6 +220,15 @@ class OriginKeeper:
             published_at=followed.published_at,
             applied_at=followed.applied_at,
         )
+
+    def _note_progress(self, site: Site, replicas: tuple[ObservedReplica, ...]) -> None:
+        """How far the replicas are with what is published, for all who share the origin."""
+        self._notice_revisions(self._revisions(site))
+        self.writer.turns.look_at_the_clock()
+        published = site.published
+        self._calm = published.intact and self.writer.seen_everywhere == published.revision
+        if self._calm and all(one.ready for one in replicas):
+            self.rollouts.note_in_force(published.revision)
 
     def _seen_as(self, wanted: Wanted, configured: Any) -> ObservedOrigin:
         """What is known of the origin before anybody is asked."""
@@ -412,7 +417,7 @@ class OriginKeeper:
         )
 
     async def _ask(self, uid: str, site: Site, question: Question, until_s: float) -> None:
-        """Ask every replica that may serve; who hangs goes on hanging by itself."""
+        """Ask every replica that may serve; a question that hangs goes on without this look."""
         self._replicas = {
             replica.uid: self._replicas.get(replica.uid) or ReplicaMemory()
             for replica in site.replicas

@@ -75,21 +75,7 @@ def blocks(text: bytes, *, convert: str) -> Iterator[tuple[str, bytes]]:
         )
     if _is_der(text):
         raise Unreadable("is in binary form (DER)", f"convert it to PEM: {convert}")
-    markers = list(_MARKER.finditer(text))
-    if len(markers) != len(_LOOSE.findall(text)):
-        what = "has a -----BEGIN or -----END that does not stand on a line of its own, as if line breaks were lost"
-        raise Unreadable(
-            what,
-            "write the PEM with its line breaks, from the file itself (kubectl create secret … --from-file)",
-        )
-    cut = Unreadable(
-        "is cut off: a -----BEGIN has no -----END of its own", "write the whole PEM again"
-    )
-    pairs = list(zip(markers[::2], markers[1::2], strict=False))
-    if len(markers) % 2 or any(
-        (begin[1], end[1], begin[2]) != (b"BEGIN", b"END", end[2]) for begin, end in pairs
-    ):
-        raise cut
+    pairs = _pairs(text)
     if len(pairs) > MOST_BLOCKS:
         raise Unreadable(
             f"holds {len(pairs)} PEM blocks, more than the {MOST_BLOCKS} that are read",
@@ -103,6 +89,25 @@ def blocks(text: bytes, *, convert: str) -> Iterator[tuple[str, bytes]]:
                 "write the right file there",
             )
         yield begin[2].decode(), block
+
+
+def _pairs(text: bytes) -> list[tuple[re.Match[bytes], re.Match[bytes]]]:
+    """Where each block begins and ends. Raises `Unreadable` where one is broken."""
+    markers = list(_MARKER.finditer(text))
+    if len(markers) != len(_LOOSE.findall(text)):
+        what = "has a -----BEGIN or -----END that is not on a line of its own, as if line breaks were lost"
+        raise Unreadable(
+            what,
+            "write the PEM with its line breaks, from the file itself (kubectl create secret … --from-file)",
+        )
+    pairs = list(zip(markers[::2], markers[1::2], strict=False))
+    if len(markers) % 2 or any(
+        (begin[1], end[1], begin[2]) != (b"BEGIN", b"END", end[2]) for begin, end in pairs
+    ):
+        raise Unreadable(
+            "is cut off: a -----BEGIN has no -----END of its own", "write the whole PEM again"
+        )
+    return pairs
 
 
 def _is_der(text: bytes) -> bool:
