@@ -14,6 +14,7 @@ from aop.api import AuthenticatedOriginPull
 from sandbox import corpus
 from sandbox.kubernetes.kubectl import KubectlError
 from sandbox.kubernetes.plane import ControlPlane
+from sandbox.waiting import until
 
 ROOT = Path(__file__).parents[2]
 NOBODY_LOOKED = -1
@@ -24,6 +25,12 @@ PATH = f"/apis/{api.API_VERSION}/namespaces/{{namespace}}/{api.PLURAL}"
 def served(plane: ControlPlane) -> ControlPlane:
     """The control plane with the committed schema, which no other test takes away."""
     plane.apply(ROOT / "crds")
+    until(
+        lambda: plane.kubectl("explain", "aop"),
+        within_s=60,
+        describe="the API server to tell kubectl of the resource, which it does a moment after it serves it",
+        ignoring=(KubectlError,),
+    )
     return plane
 
 
