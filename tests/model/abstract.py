@@ -144,7 +144,7 @@ def noted(o: Observed, origin: ObservedOrigin) -> bool:
 
 
 def ill_of(o: Observed) -> str:
-    """The one thing that is wrong elsewhere, in the words of `meddle.ILLS`; the first of them where there are several."""
+    """The one thing that is wrong elsewhere, in the words of `interference.ILLS`; the first of them where there are several."""
     zone = o.zone
     ills = {
         "the zone does not exist": zone is None,

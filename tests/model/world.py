@@ -255,7 +255,7 @@ class Zone(NamedTuple):
     recalled: Recalled | None = None
     """What was last read of the ConfigMaps, where they cannot be read any more."""
     ill: str = ""
-    """One thing that is wrong elsewhere; see `moves.ILLS`."""
+    """One thing that is wrong elsewhere; see `interference.ILLS`."""
     runs: tuple[Run, ...] = (Run(),)
     silent: bool = False
     noted: bool = False
