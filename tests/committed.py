@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,15 @@ def nodes(path: Path) -> tuple[ast.AST, ...]:
             every.append(node)
             to_come += [getattr(node, name, None) for name in node._fields]
     return tuple(every)
+
+
+@cache
+def by_class(path: Path) -> Mapping[type[ast.AST], list[ast.AST]]:
+    """The same by what they are."""
+    sorted_out: dict[type[ast.AST], list[ast.AST]] = defaultdict(list)
+    for node in nodes(path):
+        sorted_out[type(node)].append(node)
+    return sorted_out
 
 
 def modules(folder: str) -> Iterator[Path]:

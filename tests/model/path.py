@@ -119,6 +119,8 @@ def along(looks: list[tuple[int, Observed, Step]], host: str, moves: str) -> Ite
     last: Sight | None = None
     for number, o, step in looks:
         try:
+            if goes_on_without(o, host):
+                raise OutOfModel(host)
             sight = narrowed(sight_of(of_one_host(o, host), seen.names, host))
         except OutOfModel:
             if isinstance(step, Effect):
@@ -147,6 +149,12 @@ def along(looks: list[tuple[int, Observed, Step]], host: str, moves: str) -> Ite
                 yield f"line {number}: {host}: no rule of the model takes the step {step}"
                 return
         seen.worlds = reachable[: 2 * KEPT]
+
+
+def goes_on_without(o: Observed, host: str) -> bool:
+    """Another host has answered through the edge, and this one has not: that is enough for the rules to go on with both."""
+    heard = {e.host for e in o.evidence if e.last is not None and not e.direct}
+    return bool(heard) and host not in heard
 
 
 def beginning(looks: list[tuple[int, Observed, Step]], host: str, seen: Looks) -> World:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from committed import ROOT, modules, nodes
+from committed import ROOT, by_class, modules
 
 FOLDERS = ("operator", "tests", "tools")
 
@@ -18,7 +19,7 @@ FOLDERS = ("operator", "tests", "tools")
 def every(folder: str, *kinds: type[Any]) -> Iterator[tuple[Path, Any]]:
     """Every node of these kinds, with its file."""
     for path in modules(folder):
-        yield from ((path, node) for node in nodes(path) if isinstance(node, kinds))
+        yield from ((path, node) for kind in kinds for node in by_class(path).get(kind, ()))
 
 
 def at(path: Path, node: Any) -> str:
@@ -70,6 +71,14 @@ NOT_THE_FIELDS = {"strays", "nudge", "stillness"}
 """Words for what has a name already: orphaned claims, flush count, quiet period."""
 
 
+BINDING = (
+    *(ast.Name, ast.Attribute, ast.arg, ast.alias, ast.ExceptHandler),
+    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
+    *(ast.MatchAs, ast.MatchStar, ast.MatchMapping),
+)
+"""What `bound` may give a name for."""
+
+
 def bound(node: ast.AST) -> str | None:
     """The name that a node binds: a variable, a parameter, a field, a function, a pattern's capture or an import's alias."""
     match node:
@@ -86,12 +95,17 @@ def bound(node: ast.AST) -> str | None:
     return None
 
 
-def bindings(folder: str) -> Iterator[tuple[Path, str]]:
+@cache
+def bindings(folder: str) -> tuple[tuple[Path, str], ...]:
     """Every name that is bound, as a word, with its file."""
-    for path in modules(folder):
-        for node in nodes(path):
-            if name := bound(node):
-                yield path, name.strip("_").lower()
+    return tuple(
+        (path, name.strip("_").lower())
+        for path in modules(folder)
+        for kind, ones in by_class(path).items()
+        if issubclass(kind, BINDING)
+        for node in ones
+        if (name := bound(node))
+    )
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

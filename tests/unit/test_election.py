@@ -244,7 +244,10 @@ def chance_of(seed: int) -> Random:
     return Random(seed)  # noqa: S311 - chance that can be had again
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize(
+    "seed",
+    [*range(8), *(pytest.param(seed, marks=pytest.mark.large) for seed in range(8, 16))],
+)
 def test_never_two_processes_change_anything_at_the_same_time(seed: int) -> None:
     """Clocks that differ in rate and in reading; requests and answers that come late or never; processes that are stopped; a Lease that is deleted."""
     turns = asyncio.run(lived(ElectionWorld(chance_of(seed)), (0.99, 1.0, 1.01), 1000))
