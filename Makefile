@@ -18,6 +18,8 @@ PYTEST := $(BIN)/python -m pytest
 SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 QUICKLY := -m "not large" --hypothesis-profile quick -p no:xdist -q
+# How the code and the documents read: pure, but beside the rules, so that both processes take about as long.
+READING := tests/unit/test_architecture.py tests/unit/test_code.py tests/unit/test_documents.py
 
 # Of what takes long `make test` runs a thirtieth, chosen by the hash of a word, so that a failure is met again; any other word
 # takes another (make test SHARE=30:word), and `make system`, nightly, all of it.
@@ -77,10 +79,10 @@ quick: setup ## What to run after every change, about a minute: check, the pure 
 	@$(MAKE) -j $(JOBS) --output-sync=target quick-unit quick-rules check
 
 quick-unit: setup
-	$(PYTEST) tests/unit $(QUICKLY)
+	$(PYTEST) tests/unit $(addprefix --ignore ,$(READING)) $(QUICKLY)
 
 quick-rules: setup
-	$(PYTEST) tests/origin_kinds tests/model $(QUICKLY)
+	$(PYTEST) $(READING) tests/origin_kinds tests/model $(QUICKLY)
 
 test: setup programs ## The README's test command: everything short, and a share of what takes long.
 	$(PYTEST) tests $(SPREAD) -q --durations=25 --share $(SHARE)
