@@ -519,6 +519,8 @@ class Limits:
     rejection_pause_s: float = 120.0
     """The first pause before a rejected claim is tried again; each further one doubles, up to an
     hour."""
+    failing_pause_s: float = 3600.0
+    """The same where to try it again is to serve nobody for a moment; up to a day."""
     expiry_margin_s: float = 24 * 3600.0
     asking_margin_s: float = 3600.0
     """An origin that refuses what has expired stops asking so long before: until then every

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import yaml
 
 from install.conftest import tidy
 from sandbox.composition import CONFIG_MAP, CONTROLLER_NAMESPACE, Layout
@@ -129,6 +130,70 @@ def test_the_operators_token_opens_what_was_granted_and_nothing_else(
         if allowed(plane, ACCOUNT, act, *groups) is not (form in forms)
     } == set()
     assert [act for act in NEVER if allowed(plane, ACCOUNT, act, *groups)] == []
+
+
+GATEWAY_API = "gateway.networking.k8s.io"
+OF_A_GATEWAY = {
+    Act("update", "configmaps", "web", "frontend-aop"),
+    Act("list", "gateways", "web", group=GATEWAY_API),
+    Act("list", "envoyextensionpolicies", "web", group="gateway.envoyproxy.io"),
+    Act("list", "pods", "envoy-gateway-system"),
+    Act("list", "events", "envoy-gateway-system"),
+    Act("list", "httproutes", group=GATEWAY_API),
+    Act("list", "grpcroutes", group=GATEWAY_API),
+    Act("list", "gatewayclasses", group=GATEWAY_API),
+}
+"""What is granted for the Gateway that the values name, whose proxies run where they do by default."""
+OF_NO_GATEWAY = [
+    Act("update", "configmaps", "web", OTHER),
+    Act("create", "configmaps", "web"),
+    Act("delete", "configmaps", "web", "frontend-aop"),
+    Act("update", "configmaps", "envoy-gateway-system", "envoy-gateway-config"),
+    Act("get", "secrets", "envoy-gateway-system", "envoy-gateway"),
+    Act("get", "secrets", "web", "frontend-tls"),
+    Act("list", "pods", "web"),
+    Act("list", "gateways", "envoy-gateway-system", group=GATEWAY_API),
+    Act("list", "envoyextensionpolicies", "edge", group="gateway.envoyproxy.io"),
+    *(
+        Act(verb, resource, "web", "frontend", group)
+        for verb in ("create", "update", "patch", "delete")
+        for resource, group in (
+            ("gateways", GATEWAY_API),
+            ("httproutes", GATEWAY_API),
+            ("envoyextensionpolicies", "gateway.envoyproxy.io"),
+            ("clienttrafficpolicies", "gateway.envoyproxy.io"),
+            ("envoyproxies", "gateway.envoyproxy.io"),
+        )
+    ),
+    Act("list", "ingresses", group="networking.k8s.io"),
+]
+
+
+@pytest.mark.parametrize(
+    ("values", "granted"),
+    [
+        ({}, OF_A_GATEWAY),
+        (
+            {"rbac": {"allRoutes": False, "allIngresses": False}},
+            {act for act in OF_A_GATEWAY if act.namespace},
+        ),
+        ({"gateways": [], "ingressConfigMaps": [{"namespace": ELSEWHERE, "name": "x"}]}, set()),
+    ],
+    ids=["a Gateway", "without its routes", "no Gateway"],
+)
+def test_a_gateway_brings_rights_to_what_it_needs_and_to_nothing_else(
+    values: dict[str, Any], granted: set[Act], helm: Helm, plane: ControlPlane
+) -> None:
+    named = ("web", "envoy-gateway-system")
+    plane.apply(
+        [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": one}} for one in named]
+    )
+    form = yaml.safe_load((CI / "gateways.yaml").read_text())
+    helm.install(RELEASE, NAMESPACE, {**form, **values})
+    asked = {act for act in OF_A_GATEWAY if allowed(plane, ACCOUNT, act)}
+    assert asked == granted
+    beyond = OF_NO_GATEWAY if granted else OF_NO_GATEWAY[:-1]
+    assert [act for act in (*beyond, *NEVER) if allowed(plane, ACCOUNT, act)] == []
 
 
 @pytest.mark.parametrize("aggregate", [False, True], ids=["by default", "with rbac.aggregate"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
@@ -14,7 +15,7 @@ from aop.origins.rules import rules_of
 from aop.terms import Mode
 from builders import claim
 from our_leaf import OURS
-from sandbox.plain_envoy import PlainEnvoy
+from sandbox.plain_envoy import Http3Envoy, PlainEnvoy
 from sandbox.text_nginx import ask, client_context
 
 ROOT = Path(__file__).parents[2]
@@ -99,3 +100,15 @@ def test_what_stands_in_the_examples_config_map_is_what_is_put_back() -> None:
     """The page is compared with the example elsewhere."""
     config_map, *_ = yaml.safe_load_all((ROOT / "deploy/examples/gateway/web.yaml").read_text())
     assert config_map["data"] == {IDLE: DOES_NOTHING}
+
+
+def test_over_http_3_nobody_is_asked_and_so_nobody_passes(tmp_path: Path, leaf: Path) -> None:
+    """Whoever has Envoy Gateway take HTTP/3 opens nothing by it; Cloudflare does not come over it (facts: envoy-gateway#http-3)."""
+    for name, who in (("nobody", None), ("ours", leaf)):
+        with Http3Envoy(tmp_path / name, FILES, (WWW,), leaf=who) as envoy:
+            url = f"http://{envoy.address}:{envoy.client_port}"
+            with httpx.Client(base_url=url, headers={"Host": WWW}, trust_env=False) as client:
+                assert client.get("/").status_code == 403
+                answer = parse(client.get(CHECK).text)
+        assert answer is not None
+        assert (answer.presented, answer.https) == ("none", True)

@@ -8,19 +8,23 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from sandbox import envoy
 from sandbox.kubernetes.certificates import ClusterAuthority
 from sandbox.plain_server import PlainServer
+from sandbox.ports import free_port
 
 V3 = "type.googleapis.com/envoy.extensions"
 HCM = f"{V3}.filters.network.http_connection_manager.v3.HttpConnectionManager"
 ROUTER = f"{V3}.filters.http.router.v3.Router"
 LUA, PER_ROUTE = f"{V3}.filters.http.lua.v3.Lua", f"{V3}.filters.http.lua.v3.LuaPerRoute"
 TLS = f"{V3}.transport_sockets.tls.v3.DownstreamTlsContext"
+QUIC, QUIC_SOCKET = f"{V3}.transport_sockets.quic.v3", "envoy.transport_sockets.quic"
+OPTIONS = f"{V3}.upstreams.http.v3.HttpProtocolOptions"
 
 
 @dataclass
@@ -98,6 +102,82 @@ class PlainEnvoy(PlainServer):
             off = {"@type": PER_ROUTE, "disabled": True}
             route["typed_per_filter_config"] = {"lua": off}
         return {"name": name, "domains": [domain], "routes": [route]}
+
+
+@dataclass
+class Http3Envoy(PlainEnvoy):
+    """One that takes HTTP/3, too, as Envoy Gateway has it; and a client of that, on a port in plaintext, which presents `leaf`."""
+
+    leaf: Path | None = None
+    """A certificate with its key."""
+    client_port: int = field(default_factory=free_port)
+
+    def write(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        authority = ClusterAuthority("origin")
+        authority.serve([*self.hosts]).write(self.folder, "server")
+        (self.folder / "ca.crt").write_bytes(authority.pem)
+        super().write()
+        conf = json.loads((self.folder / "envoy.json").read_text())
+        listeners = conf["static_resources"]["listeners"]
+        listeners += [self._over_quic(deepcopy(listeners[0])), self._client()]
+        conf["static_resources"]["clusters"] = [self._upstream()]
+        (self.folder / "envoy.json").write_text(json.dumps(conf))
+
+    def _over_quic(self, listener: dict[str, Any]) -> dict[str, Any]:
+        (chain,) = listener["filter_chains"]
+        http = chain["filters"][0]["typed_config"]
+        http |= {"codec_type": "HTTP3", "http3_protocol_options": {}}
+        context = chain["transport_socket"]["typed_config"]
+        del context["@type"]
+        context["common_tls_context"]["alpn_protocols"] = ["h3"]
+        context["require_client_certificate"] = False
+        chain["transport_socket"] = _typed(
+            QUIC_SOCKET, f"{QUIC}.QuicDownstreamTransport", downstream_tls_context=context
+        )
+        listener["address"]["socket_address"]["protocol"] = "UDP"
+        return listener | {
+            "name": "quic",
+            "udp_listener_config": {"quic_options": {}, "downstream_socket_config": {}},
+        }
+
+    def _client(self) -> dict[str, Any]:
+        route = {"match": {"prefix": "/"}, "route": {"cluster": "h3"}}
+        hosts = [{"name": "all", "domains": ["*"], "routes": [route]}]
+        http = _typed(
+            "http",
+            HCM,
+            stat_prefix="client",
+            route_config={"virtual_hosts": hosts},
+            http_filters=[_typed("router", ROUTER)],
+        )
+        address = {"address": self.address, "port_value": self.client_port}
+        return {
+            "name": "client",
+            "address": {"socket_address": address},
+            "filter_chains": [{"filters": [http]}],
+        }
+
+    def _upstream(self) -> dict[str, Any]:
+        common: dict[str, Any] = {
+            "validation_context": {"trusted_ca": {"filename": str(self.folder / "ca.crt")}}
+        }
+        if self.leaf is not None:
+            pair = {"filename": str(self.leaf)}
+            common["tls_certificates"] = [{"certificate_chain": pair, "private_key": pair}]
+        context = {"sni": self.hosts[0], "common_tls_context": common}
+        address = {"address": self.address, "port_value": self.https_port}
+        endpoint = {"endpoint": {"address": {"socket_address": address}}}
+        options = {"@type": OPTIONS, "explicit_http_config": {"http3_protocol_options": {}}}
+        return {
+            "name": "h3",
+            "connect_timeout": "5s",
+            "load_assignment": {"cluster_name": "h3", "endpoints": [{"lb_endpoints": [endpoint]}]},
+            "typed_extension_protocol_options": {OPTIONS.partition("/")[2]: options},
+            "transport_socket": _typed(
+                QUIC_SOCKET, f"{QUIC}.QuicUpstreamTransport", upstream_tls_context=context
+            ),
+        }
 
 
 def _typed(name: str, kind: str, **config: Any) -> dict[str, Any]:

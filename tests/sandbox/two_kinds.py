@@ -1,4 +1,4 @@
-"""One site behind two kinds of origin at once: ingress-nginx, and another server in a Deployment."""
+"""One site behind two kinds of origin at once: ingress-nginx, and another server in a Deployment, or a Gateway."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from sandbox import direct
 from sandbox.cluster import frontend
+from sandbox.cluster.gateway_frontend import GatewayFrontend
 from sandbox.composition import (
     CONFIG_MAP,
     CONTROLLER_NAMESPACE,
@@ -32,7 +33,7 @@ class TwoKinds:
 
     scene: Scene
     server: str
-    """Which one runs in the Deployment."""
+    """Which one runs in the Deployment; `gateway`: those of a Gateway."""
     controller: IngressNginx
     at_the_controller: list[dict[str, Any]]
     at_the_deployment: list[dict[str, Any]]
@@ -41,6 +42,20 @@ class TwoKinds:
     def origins(self) -> list[dict[str, Any]]:
         """Both, as a spec has them."""
         return [CONTROLLER, workload_origin(self.server)]
+
+    @contextmanager
+    def held_up(self) -> Iterator[None]:
+        """Until the block ends the other one takes up no text: its new pods never become Ready, or nobody hands it to the proxies."""
+        frontend = self.scene.sandbox.frontend
+        if isinstance(frontend, GatewayFrontend):
+            frontend.controller.stop()
+        frontend.node.hangs = True
+        try:
+            yield
+        finally:
+            frontend.node.hangs = False
+            if isinstance(frontend, GatewayFrontend):
+                frontend.controller.run()
 
     def modes(self) -> dict[str, str]:
         """How strict the status says each origin is."""

@@ -1,7 +1,9 @@
-"""What others do beside a Gateway of Envoy Gateway: of other classes, merged, with routes of theirs."""
+"""What others do beside a Gateway of Envoy Gateway: of other classes, merged, with routes of theirs, with a control plane that takes no text."""
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,11 +11,15 @@ from typing import Any
 import pytest
 
 import lives
+from aop.observed import Limits
+from aop.terms.names import RECORD_ANNOTATION
 from sandbox.cluster.frontend import NAME, NAMESPACE
+from sandbox.cluster.gateway_frontend import GatewayFrontend
 from sandbox.composition import HOSTS
 from sandbox.direct import Visitor
 from sandbox.envoy_gateway import programs
 from sandbox.envoy_gateway.controller import CONFIG
+from sandbox.proxy import Altered, FaultProxy, Match
 from sandbox.scene import Scene, workload_origin
 from sandbox.waiting import until
 
@@ -173,3 +179,89 @@ def test_a_second_gateway_with_the_same_route_is_named(scene: Scene) -> None:
             scene.plane.http.patch(
                 route, json={"spec": {"parentRefs": refs[:1]}}, headers=MERGE
             ).raise_for_status()
+
+
+# --- a control plane that does not take a text ---------------------------------------------------------------------------------------
+
+
+def answers(scene: Scene) -> set[int]:
+    """What whoever comes is answered, by every replica on every host."""
+    return {
+        scene.ask_replica(one.https, host, Visitor.NOBODY)
+        for one in scene.sandbox.frontend.replicas()
+        for host in HOSTS
+    }
+
+
+@contextmanager
+def control_plane(scene: Scene, **how: Any) -> Iterator[None]:
+    """Another one in place of the one that runs, until the block ends."""
+    frontend = scene.sandbox.frontend
+    assert isinstance(frontend, GatewayFrontend)
+    frontend.controller.run(**how)
+    try:
+        yield
+    finally:
+        frontend.controller.run()
+
+
+@contextmanager
+def misreading(scene: Scene) -> Iterator[None]:
+    """The control plane reads no Lua where a text requires something; the texts before that it takes."""
+    account = scene.plane.create_namespace("envoy-gateway")
+    scene.plane.kubectl("create", "serviceaccount", "control-plane", "--namespace", account)
+    scene.plane.kubectl(
+        "create",
+        "clusterrolebinding",
+        account,
+        "--clusterrole=cluster-admin",
+        f"--serviceaccount={account}:control-plane",
+    )
+    kubeconfig = scene.plane.service_account_kubeconfig(account, "control-plane")
+    broken = Altered(rb" req\"", rb" req\" (")
+    with FaultProxy(scene.plane.url, upstream_ca=scene.plane.ca_file) as proxy:
+        proxy.rule(Match(method="GET"), broken, times=None)
+        with control_plane(scene, kubeconfig=proxy.kubeconfig(kubeconfig), api_server=proxy.url):
+            yield
+
+
+def test_a_text_of_ours_that_envoy_gateway_rejects_is_taken_back(scene: Scene) -> None:
+    """While it stands, Envoy answers 500 on every route (facts: envoy-gateway#a-script-that-it-rejects): so it is not tried again soon."""
+    with misreading(scene):
+        lives.apply(scene)
+        until(
+            lambda: 500 in answers(scene),
+            within_s=lives.WITHIN_S,
+            every_s=0.1,
+            describe=lambda: f"the text to be rejected\n{scene.summary()}",
+        )
+        began_s = time.monotonic()
+        until(
+            lambda: answers(scene) == {200},
+            within_s=lives.WITHIN_S,
+            every_s=0.1,
+            describe=lambda: f"everybody to be served\n{scene.summary()}",
+        )
+        print(f"served again after {time.monotonic() - began_s:.1f} s")
+        ready = scene.until_condition("Ready", reason="TextRejected", within_s=lives.WITHIN_S)
+        assert "rejected the operator's configuration for mode Require" in ready["message"]
+        record = json.loads((scene.object() or {})["metadata"]["annotations"][RECORD_ANNOTATION])
+        ((_, times, since, until_),) = record["rejected"]
+        assert (times, until_ - since) == (1, Limits().failing_pause_s)
+        scene.remove(within_s=lives.WITHIN_S)
+
+
+def test_scripts_that_are_turned_off_are_told_and_nothing_is_taken_back(scene: Scene) -> None:
+    lives.apply(scene)
+    scene.until_enforced(within_s=lives.WITHIN_S)
+    before = scene.sandbox.frontend.standing()
+    with control_plane(scene, config={**CONFIG, "extensionApis": {}}):
+        ready = scene.until_condition(
+            "Ready", reason="ForeignConfiguration", within_s=lives.WITHIN_S
+        )
+        refused = f"Envoy Gateway does not accept EnvoyExtensionPolicy {NAMESPACE}/{NAME}: Lua: "
+        assert refused in ready["message"]
+        assert answers(scene) == {500}
+        assert scene.sandbox.frontend.standing() == before
+    scene.until_enforced(within_s=lives.WITHIN_S + lives.HELD_OFF_S)
+    lives.assert_required(scene)

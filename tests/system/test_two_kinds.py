@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from model.replay import violations
+from sandbox import servers
 from sandbox.composition import HOSTS
 from sandbox.direct import Visitor
 from sandbox.two_kinds import TwoKinds, two_kinds
@@ -20,8 +21,10 @@ RELAXED_WITHIN_S = 60.0
 REQUIRED = {"ingress": "Require", "frontend": "Require"}
 
 
-@pytest.fixture(scope="module", params=["nginx", "traefik"])
+@pytest.fixture(scope="module", params=["nginx", "traefik", "gateway"])
 def running(request: pytest.FixtureRequest) -> Iterator[TwoKinds]:
+    if why := servers.why_not(request.param):
+        pytest.skip(why)
     with two_kinds(request.param) as both:
         both.scene.control.turn_location("*", requests_per_connection=1, resume=False)
         yield both
@@ -31,7 +34,6 @@ def running(request: pytest.FixtureRequest) -> Iterator[TwoKinds]:
 def both(running: TwoKinds) -> Iterator[TwoKinds]:
     """With nothing of the last test's left, also if that has failed."""
     yield running
-    running.scene.sandbox.frontend.node.hangs = False
     if running.scene.object() is not None:
         running.scene.remove(within_s=WITHIN_S)
 
@@ -68,28 +70,26 @@ def test_both_are_required_and_put_back_without_a_lost_request(both: TwoKinds) -
 
 
 def test_nobody_is_refused_at_one_while_the_other_cannot_refuse_yet(both: TwoKinds) -> None:
-    """The new pods of the Deployment never become Ready."""
     scene = both.scene
-    scene.sandbox.frontend.node.hangs = True
-    scene.apply(hostnames=list(HOSTS), origins=both.origins)
-    scene.until_condition("Ready", "False", "WaitingForReplicas", within_s=WITHIN_S)
-    assert ask_controller(both, Visitor.NOBODY) == {200}
-    assert "Require" not in both.modes().values()
+    with both.held_up():
+        scene.apply(hostnames=list(HOSTS), origins=both.origins)
+        scene.until_condition("Ready", "False", "WaitingForReplicas", within_s=WITHIN_S)
+        assert ask_controller(both, Visitor.NOBODY) == {200}
+        assert "Require" not in both.modes().values()
 
 
 def test_the_one_lets_everybody_in_whatever_holds_up_the_other(both: TwoKinds) -> None:
-    """The edge presents nothing, and pods that would refuse nobody never become Ready."""
+    """The edge presents nothing, and the other one does not take up what refuses nobody."""
     scene = both.scene
     enforce(both)
-    scene.sandbox.frontend.node.hangs = True
     with scene.presenting_nothing(*HOSTS):
-        began_s = time.monotonic()
-        until(
-            lambda: ask_controller(both, Visitor.NOBODY) == {200},
-            within_s=RELAXED_WITHIN_S,
-            describe=lambda: f"the controller's replicas to refuse nobody:\n{scene.summary()}",
-        )
-        print(f"relaxed in {time.monotonic() - began_s:.0f} s")
-        assert scene.refusing(), "the Deployment cannot yet"
-        scene.sandbox.frontend.node.hangs = False
+        with both.held_up():
+            began_s = time.monotonic()
+            until(
+                lambda: ask_controller(both, Visitor.NOBODY) == {200},
+                within_s=RELAXED_WITHIN_S,
+                describe=lambda: f"the controller's replicas to refuse nobody:\n{scene.summary()}",
+            )
+            print(f"relaxed in {time.monotonic() - began_s:.0f} s")
+            assert scene.refusing(), "the other one cannot yet"
         scene.until_relaxed(within_s=WITHIN_S)

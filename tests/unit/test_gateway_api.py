@@ -28,7 +28,7 @@ GATEWAYS = Read(Kind.GATEWAY, NAMESPACE, need=Need.OPTIONAL)
 CLASSES = Read(Kind.GATEWAY_CLASS, need=Need.OPTIONAL)
 HTTP_ROUTES = Read(Kind.HTTP_ROUTE, need=Need.AWAITED)
 GRPC_ROUTES = Read(Kind.GRPC_ROUTE, need=Need.AWAITED)
-POLICIES = Read(Kind.ENVOY_EXTENSION_POLICY, NAMESPACE, need=Need.OPTIONAL)
+POLICIES = Read(Kind.ENVOY_EXTENSION_POLICY, NAMESPACE, need=Need.OPTIONAL, prompt=True)
 SPEC = GatewayApi.model_validate(
     {
         "gatewayRef": {"namespace": NAMESPACE, "name": GATEWAY},
@@ -325,8 +325,20 @@ def test_a_policy_that_is_not_accepted_is_an_objection_until_something_of_ours_s
     assert site(policies=refused).objection(SPEC) == (
         "Envoy Gateway does not accept EnvoyExtensionPolicy web/aop: Lua: it is disabled. Mend that"
     )
-    assert site(published(OFF), policies=refused).objection(SPEC) is None
+    assert site(published(OFF), policies=refused).objection(SPEC) is None, "ours may be to blame"
     assert site(policies=(policy(condition("Accepted", "True", "")),)).objection(SPEC) is None
+
+
+def test_a_policy_that_is_not_accepted_any_more_is_told_where_ours_is_not_to_blame() -> None:
+    off = (policy(condition("Accepted", "False", "Lua: it is disabled.")),)
+    other = (policy(condition("Accepted", "False", "another policy has already attached.")),)
+    accepted = site(published(OFF)).publish(
+        OFF, spec=SPEC, token_if_new="k3y0fth3path", seen_everywhere=1
+    )
+    for body, policies in ((accepted, off), (published(OFF), other)):
+        objection = site(body, policies=policies).objection(SPEC)
+        assert objection is not None
+        assert "does not accept EnvoyExtensionPolicy web/aop" in objection
 
 
 def test_a_script_that_envoy_gateway_does_not_take_is_a_rejection() -> None:

@@ -25,6 +25,7 @@ from aop.observed import (
     RejectedClaim,
     Unknown,
 )
+from aop.origins.kind import Capabilities
 from aop.origins.sites import Rollout
 from aop.plan import next_step
 from aop.plan.claims import digest
@@ -881,6 +882,26 @@ def test_each_rejection_of_the_same_claim_is_followed_by_a_longer_pause(
     assert step.record.rejected == (
         RejectedClaim(digest(REQUIRING, "none"), times, NOW, at(pause_s)),
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "pause_s"),
+    [((), 3600), ((1, -3601, -1), 7200), ((99, -90000, -3600), 86400)],
+)
+def test_what_serves_nobody_while_it_rejects_a_text_is_not_made_to_soon(
+    before: tuple[float, ...], pause_s: float
+) -> None:
+    name = digest(REQUIRING, "none")
+    last = tuple(
+        RejectedClaim(name, int(n), at(since), at(until))
+        for n, since, until in ([before] if before else [])
+    )
+    world = rejected()
+    failing = Capabilities(fails_rejected=True)
+    origins = [replace(one, capabilities=failing) for one in world["origins"]]
+    step = next_step(observed(**world | {"origins": origins}, record={"rejected": last}))
+    assert isinstance(step, Note)
+    assert [one.until for one in step.record.rejected] == [at(pause_s)]
 
 
 def test_a_rejected_claim_is_tried_again_when_its_pause_is_over() -> None:

@@ -38,7 +38,7 @@ class Pace(Enum):
         """What is essential and also watched, so that a change of it is told: the carrier, by its
         label, in a namespace that is served."""
         self.essential_s = essential_s
-        """What nothing is known without: the replicas."""
+        """What nothing is known without, the replicas; and what is to be known promptly."""
         self.others_s = others_s
         """Anything else."""
 
@@ -120,7 +120,7 @@ class Sources:
 
     def _age_s(self, read: Read, pace: Pace) -> float:
         """How old the last reading may be."""
-        if read.need is not Need.ESSENTIAL:
+        if read.need is not Need.ESSENTIAL and not read.prompt:
             return pace.others_s
         watched = read.name is not None and self._settings.serves(read.namespace)
         return pace.watched_s if watched else pace.essential_s

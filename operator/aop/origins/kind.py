@@ -49,6 +49,9 @@ class Capabilities:
     keeps_connections: bool = False
     """Where a running server takes up another text, it judges by it the connections of before as
     well: the edge may have made them before it presented anything."""
+    fails_rejected: bool = False
+    """While it rejects a text it serves nobody, where others go on with the text of before: none is
+    tried again soon."""
     told_by: tuple[str, ...] = ()
     """The request headers by which the server tells our text what came. A client may send them as
     well, so somebody has to take them away before; else whoever sends them passes."""

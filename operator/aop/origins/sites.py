@@ -36,6 +36,8 @@ class Read:
     name: str | None = None
     """None: all of them."""
     need: Need = Need.ESSENTIAL
+    prompt: bool = False
+    """It is read as often as what is essential: what an origin says of our text."""
 
     def __str__(self) -> str:
         if self.name is not None:

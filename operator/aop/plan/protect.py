@@ -39,6 +39,9 @@ MOST_HOLD_OFFS = 32
 """Hosts that are held off by themselves at the same time, as far as the record remembers them."""
 
 
+HOUR_S, DAY_S = 3600.0, 86400.0
+
+
 def rejected_text_is_withdrawn(o: Observed) -> Step | None:
     """No origin keeps configuration that its server rejects.
 
@@ -59,7 +62,9 @@ def rejected_text_is_withdrawn(o: Observed) -> Step | None:
         if not changed and published.others_changed:
             continue  # theirs to withdraw: their own loop does it
         if not origin.joint and not was_rejected(o, origin, published.claim):
-            rejected = _rejected_once_more(o, digest(published.claim, published.foreign_digest))
+            rejected = _rejected_once_more(
+                o, origin, digest(published.claim, published.foreign_digest)
+            )
             return Note(
                 o.noting(rejected=rejected),
                 f"origin {origin.name} rejects the operator's text in {origin.words.place}: {origin.rejected}",
@@ -68,11 +73,16 @@ def rejected_text_is_withdrawn(o: Observed) -> Step | None:
     return None
 
 
-def _rejected_once_more(o: Observed, name: str) -> tuple[RejectedClaim, ...]:
+def _rejected_once_more(
+    o: Observed, origin: ObservedOrigin, name: str
+) -> tuple[RejectedClaim, ...]:
     """The rejections with one more of this claim; what was tried again long ago is forgotten."""
     last = next((one for one in o.record.rejected if one.digest == name), None)
     times = last.times + 1 if last else 1
-    pause = timedelta(seconds=min(o.limits.rejection_pause_s * 2 ** min(times - 1, 10), 3600.0))
+    first, longest = o.limits.rejection_pause_s, HOUR_S
+    if origin.capabilities.fails_rejected:
+        first, longest = o.limits.failing_pause_s, DAY_S
+    pause = timedelta(seconds=min(first * 2 ** min(times - 1, 10), longest))
     others = (
         one
         for one in o.record.rejected

@@ -106,7 +106,7 @@ class GatewayApiDriver:
         return self._dialect.refuses_arrival(status, body)
 
     def _policies(self, target: Target) -> Read:
-        return Read(Kind.ENVOY_EXTENSION_POLICY, target.namespace, need=Need.OPTIONAL)
+        return Read(Kind.ENVOY_EXTENSION_POLICY, target.namespace, need=Need.OPTIONAL, prompt=True)
 
     def _gateways(self, target: Target) -> Read:
         return Read(Kind.GATEWAY, target.namespace, need=Need.OPTIONAL)

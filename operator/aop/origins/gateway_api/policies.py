@@ -49,11 +49,16 @@ def left_open(policies: Iterable[Json]) -> tuple[str, ...]:
     return tuple(sorted(sentences))
 
 
-def not_accepted(policies: Iterable[Json]) -> str | None:
-    """That Envoy Gateway does not take one of these policies, as a sentence."""
+def not_accepted(policies: Iterable[Json], *, ours: bool) -> str | None:
+    """That Envoy Gateway does not take one of these policies, as a sentence.
+
+    `ours`: a script of which something was never seen in force may be to blame for what is said of
+    scripts. Then that is a rejection, and nothing for others to mend.
+    """
     for policy in policies:
         for condition in _conditions(policy):
-            if _refuses(condition):
+            blames_a_script = _OF_A_SCRIPT in _line(condition.get("message"))
+            if _refuses(condition) and not (ours and blames_a_script):
                 return f"Envoy Gateway does not accept {name_of(policy)}: {_line(condition.get('message'))} Mend that"
     return None
 

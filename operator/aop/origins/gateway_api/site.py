@@ -73,7 +73,9 @@ class GatewaySite(WorkloadSite):
             return None
         if not self._running:
             return f"no EnvoyExtensionPolicy of namespace {self.key.namespace} has Gateway {self.place.gateway} run the Lua of ConfigMap {self.key}. Add it"
-        return None if self.published.standing else policies.not_accepted(self._running)
+        return policies.not_accepted(
+            self._running, ours=bool(self.published.standing) and self._doubtful
+        )
 
     def rejection(
         self, events: Iterable[Json], replica: Replica, since: datetime
