@@ -103,7 +103,7 @@ def test_what_stands_in_the_examples_config_map_is_what_is_put_back() -> None:
 
 
 def test_over_http_3_nobody_is_asked_and_so_nobody_passes(tmp_path: Path, leaf: Path) -> None:
-    """Whoever has Envoy Gateway take HTTP/3 opens nothing by it; Cloudflare does not come over it (facts: envoy-gateway#http-3)."""
+    """Whoever has Envoy Gateway take HTTP/3 opens nothing by it; Cloudflare does not come over it (facts: envoy-gateway#http3)."""
     for name, who in (("nobody", None), ("ours", leaf)):
         with Http3Envoy(tmp_path / name, FILES, (WWW,), leaf=who) as envoy:
             url = f"http://{envoy.address}:{envoy.client_port}"

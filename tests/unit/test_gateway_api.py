@@ -39,7 +39,8 @@ BARE: Json = {
     "metadata": {"namespace": NAMESPACE, "name": NAME},
     "data": {IDLE: DOES_NOTHING},
 }
-REJECTED = "Lua: can't find the referenced configmap frontend-aop in namespace web."
+REJECTED = "Lua: validation failed for lua body in policy with name envoyextensionpolicy/web/aop/lua/0: <string> line:7 near '(': syntax error."
+OFF_WORDS = "Lua: Skipping Lua EnvoyExtensionPolicy as feature is disabled in the Gateway."
 OVERRIDDEN = (
     "This policy is being overridden by other envoyExtensionPolicies for these routes: [shop/app]"
 )
@@ -325,20 +326,25 @@ def test_a_policy_that_is_not_accepted_is_an_objection_until_something_of_ours_s
     assert site(policies=refused).objection(SPEC) == (
         "Envoy Gateway does not accept EnvoyExtensionPolicy web/aop: Lua: it is disabled. Mend that"
     )
-    assert site(published(OFF), policies=refused).objection(SPEC) is None, "ours may be to blame"
     assert site(policies=(policy(condition("Accepted", "True", "")),)).objection(SPEC) is None
 
 
 def test_a_policy_that_is_not_accepted_any_more_is_told_where_ours_is_not_to_blame() -> None:
-    off = (policy(condition("Accepted", "False", "Lua: it is disabled.")),)
-    other = (policy(condition("Accepted", "False", "another policy has already attached.")),)
-    accepted = site(published(OFF)).publish(
-        OFF, spec=SPEC, token_if_new="k3y0fth3path", seen_everywhere=1
-    )
-    for body, policies in ((accepted, off), (published(OFF), other)):
-        objection = site(body, policies=policies).objection(SPEC)
-        assert objection is not None
+    missing = "Lua: can't find the referenced configmap frontend-aop in namespace web."
+    other = "another policy has already attached."
+    second = REJECTED.replace("/lua/0", "/lua/1")
+    for words in (OFF_WORDS, missing, other, second):
+        policies = (policy(condition("Accepted", "False", words)),)
+        objection = site(published(OFF), policies=policies).objection(SPEC)
+        assert objection is not None, words
         assert "does not accept EnvoyExtensionPolicy web/aop" in objection
+        (replica,) = site().replicas
+        rejection = site(published(OFF), policies=policies).rejection((), replica, NOW)
+        assert rejection == Rejection(words, ours=False)
+    ours = (policy(condition("Accepted", "False", REJECTED)),)
+    assert site(published(OFF), policies=ours).objection(SPEC) is None
+    unknown = (policy(condition("Accepted", "False", "Lua: in other words.")),)
+    assert site(published(OFF), policies=unknown).objection(SPEC) is None
 
 
 def test_a_script_that_envoy_gateway_does_not_take_is_a_rejection() -> None:

@@ -536,9 +536,12 @@ class OriginKeeper:
         since, revision = self._memory.changed_at, site.published.revision
         if revision and since and (why := site.unfinished(since + self._clock.stepped())):
             return self.rollouts.judged(why, revision)
-        if not revision or since is None or any(r.revision == revision for r in replicas):
+        if not revision or since is None:
             self._events.clear()
             return None
+        if any(r.revision == revision for r in replicas):
+            self._events.clear()
+            return self._rejected_since(site, since + self._clock.stepped())
         if (self._clock.now() - since).total_seconds() < EVENTS_AFTER_S:
             return None
         for replica in site.replicas:
@@ -552,6 +555,13 @@ class OriginKeeper:
                 words = f"pod {replica.name}: {refusal.words}"
                 return self.rollouts.judged(replace(refusal, words=words), revision)
         return None
+
+    def _rejected_since(self, site: Site, since: datetime) -> Rejection | None:
+        """What is said without Events of a text that was in force, where that has an end by it."""
+        if not self.kind.capabilities.fails_rejected:
+            return None
+        refusals = (site.rejection((), replica, since) for replica in site.replicas)
+        return next((one for one in refusals if one is not None), None)
 
     def _events_of(self, replica: Replica) -> Source[list[Manifest]]:
         fields = f"involvedObject.name={replica.name}"

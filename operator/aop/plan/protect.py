@@ -52,9 +52,7 @@ def rejected_text_is_withdrawn(o: Observed) -> Step | None:
         published = configured(origin)
         if not origin.rejected or published.claim is None or not published.intact:
             continue  # a text that somebody has reset is put back, not taken back: nobody could show its revision
-        if origin.replicas and all(
-            runs_our_claim(replica, published) for replica in replicas(origin)
-        ):
+        if not origin.capabilities.fails_rejected and _runs_everywhere(origin):
             continue  # ours is accepted: what others published on top of it is theirs to withdraw
         changed = published.accepted is None or digest(published.claim, "") != digest(
             published.accepted, ""
@@ -71,6 +69,13 @@ def rejected_text_is_withdrawn(o: Observed) -> Step | None:
             )
         return _last_accepted(o, origin, published.claim, published.accepted if changed else None)
     return None
+
+
+def _runs_everywhere(origin: ObservedOrigin) -> bool:
+    published = configured(origin)
+    return bool(origin.replicas) and all(
+        runs_our_claim(replica, published) for replica in replicas(origin)
+    )
 
 
 def _rejected_once_more(

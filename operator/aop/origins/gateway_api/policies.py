@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,10 @@ from aop.origins.sites import Json, Rejection
 
 _OF_A_SCRIPT = "Lua: "
 """How the message begins that is about one."""
+_OF_NO_SCRIPT_ITSELF = ("feature is disabled", "can't find the")
+"""What such a message says where no script is to blame."""
+_WHICH = re.compile(r"/lua/([0-9]{1,4})\b")
+"""Which of a policy's scripts it is about."""
 _BESIDE = {
     "Overridden": "where another policy counts instead",
     "Merged": "where another policy with scripts of its own is merged into the place",
@@ -30,7 +35,7 @@ def running(
     return tuple(
         policy
         for policy in policies
-        if config_map in _scripts(policy)
+        if config_map in _scripts(policy).values()
         and (gateway in _targets(policy) or _selects(policy, labels))
     )
 
@@ -49,21 +54,21 @@ def left_open(policies: Iterable[Json]) -> tuple[str, ...]:
     return tuple(sorted(sentences))
 
 
-def not_accepted(policies: Iterable[Json], *, ours: bool) -> str | None:
-    """That Envoy Gateway does not take one of these policies, as a sentence.
+def not_accepted(policies: Iterable[Json], config_map: str, *, doubtful: bool) -> str | None:
+    """That Envoy Gateway does not take one of these policies, as a sentence for others to mend.
 
-    `ours`: a script of which something was never seen in force may be to blame for what is said of
-    scripts. Then that is a rejection, and nothing for others to mend.
+    `doubtful` as in `rejection`.
     """
     for policy in policies:
-        for condition in _conditions(policy):
-            blames_a_script = _OF_A_SCRIPT in _line(condition.get("message"))
-            if _refuses(condition) and not (ours and blames_a_script):
-                return f"Envoy Gateway does not accept {name_of(policy)}: {_line(condition.get('message'))} Mend that"
+        for words, _ in _refusals(policy):
+            if not (doubtful and _blames(words, policy, config_map)):
+                return f"Envoy Gateway does not accept {name_of(policy)}: {words} Mend that"
     return None
 
 
-def rejection(policies: Iterable[Json], since: datetime, *, doubtful: bool) -> Rejection | None:
+def rejection(
+    policies: Iterable[Json], config_map: str, since: datetime, *, doubtful: bool
+) -> Rejection | None:
     """Why Envoy Gateway does not take a policy as it is now, said at or after `since` (UTC).
 
     It then answers 500 on each route (facts: envoy-gateway#a-script-that-it-rejects). `doubtful`:
@@ -71,11 +76,9 @@ def rejection(policies: Iterable[Json], since: datetime, *, doubtful: bool) -> R
     """
     second = since.replace(microsecond=0)  # what Kubernetes writes carries whole seconds
     for policy in policies:
-        for condition in _conditions(policy):
-            at = condition.get("lastTransitionTime")
-            if _refuses(condition) and at and datetime.fromisoformat(at) >= second:
-                words = _line(condition.get("message"))
-                return Rejection(words, ours=doubtful and _OF_A_SCRIPT in words)
+        for words, at in _refusals(policy):
+            if at and datetime.fromisoformat(at) >= second:
+                return Rejection(words, ours=doubtful and _blames(words, policy, config_map))
     return None
 
 
@@ -85,14 +88,26 @@ def name_of(policy: Json) -> str:
     return f"EnvoyExtensionPolicy {metadata.get('namespace')}/{metadata.get('name')}"
 
 
-def _refuses(condition: Json) -> bool:
-    return (condition.get("type"), condition.get("status")) == ("Accepted", "False")
+def _refusals(policy: Json) -> Iterator[tuple[str, str | None]]:
+    """Envoy Gateway's words, and since when it says so."""
+    for condition in _conditions(policy):
+        if (condition.get("type"), condition.get("status")) == ("Accepted", "False"):
+            yield _line(condition.get("message")), condition.get("lastTransitionTime")
 
 
-def _scripts(policy: Json) -> set[str]:
+def _blames(words: str, policy: Json, config_map: str) -> bool:
+    """Whether they may be about the script of the ConfigMap: unless they surely are not."""
+    if _OF_A_SCRIPT not in words or any(one in words for one in _OF_NO_SCRIPT_ITSELF):
+        return False
+    named = _WHICH.search(words)
+    return named is None or _scripts(policy).get(int(named[1])) == config_map
+
+
+def _scripts(policy: Json) -> dict[int, str]:
+    """By their place in the list, the ConfigMaps of the scripts that are in one."""
     return {
-        str((one.get("valueRef") or {}).get("name"))
-        for one in (policy.get("spec") or {}).get("lua") or ()
+        place: str((one.get("valueRef") or {}).get("name"))
+        for place, one in enumerate((policy.get("spec") or {}).get("lua") or ())
         if one.get("type") == "ValueRef"
     }
 

@@ -73,9 +73,7 @@ class GatewaySite(WorkloadSite):
             return None
         if not self._running:
             return f"no EnvoyExtensionPolicy of namespace {self.key.namespace} has Gateway {self.place.gateway} run the Lua of ConfigMap {self.key}. Add it"
-        return policies.not_accepted(
-            self._running, ours=bool(self.published.standing) and self._doubtful
-        )
+        return policies.not_accepted(self._running, self.key.name, doubtful=self._doubtful)
 
     def rejection(
         self, events: Iterable[Json], replica: Replica, since: datetime
@@ -84,7 +82,7 @@ class GatewaySite(WorkloadSite):
         failed = WorkloadSite.rejection(self, events, replica, since)
         if failed is not None:
             return failed
-        return policies.rejection(self._running, since, doubtful=self._doubtful)
+        return policies.rejection(self._running, self.key.name, since, doubtful=self._doubtful)
 
     @property
     def _gateway(self) -> ObjectKey:
