@@ -23,7 +23,7 @@ from sandbox.ports import free_port
 from sandbox.scene import Scene
 from sandbox.workloads import DeployedOperator
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("tidied")]
+pytestmark = [pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/how-to/gateway.md").read_text()
@@ -61,25 +61,55 @@ def commands(program: str) -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def scene(plane: ControlPlane) -> Iterator[Scene]:
-    """Envoy Gateway with a Gateway and an application, and nothing beside the Gateway yet."""
+def helm(tmp_path: Path) -> Iterator[tuple[Helm, ControlPlane]]:
+    """A cluster with the namespaces that the page says must exist, and whoever installs there."""
     if why := envoy_gateway.why_not():
         pytest.skip(why)
-    layout = Layout(workload="Deployment", server="gateway", manifests=None)
-    with Scene(layout, plane, with_operator=False) as running:
-        for one in reversed(objects()):
-            metadata = one["metadata"]
-            plane.kubectl(
-                "delete", one["kind"], metadata["name"], "--namespace", metadata["namespace"]
-            )
-        yield running
+    with ControlPlane(workloads=True) as plane:
+        for command in commands("kubectl"):
+            if command[:2] == ["create", "namespace"]:
+                plane.kubectl(*command)
+        for name in ("web", "envoy-gateway-system"):
+            plane.kubectl("create", "namespace", name)
+        program = programs.any_of_them(say=lambda _: None)
+        yield Helm(program, tmp_path, plane.admin_kubeconfig), plane
 
 
 def test_the_page_leads_from_nothing_to_hosts_that_refuse_strangers(
-    scene: Scene, plane: ControlPlane, tmp_path: Path
+    helm: tuple[Helm, ControlPlane], tmp_path: Path
 ) -> None:
-    helm = Helm(programs.find(4, say=lambda _: None), tmp_path, plane.admin_kubeconfig)
-    own = {
+    by_helm, plane = helm
+    by_helm.install(RELEASE, NAMESPACE, values())
+    layout = Layout(workload="Deployment", server="gateway", manifests=None)
+    with Scene(layout, plane, with_operator=False) as scene:
+        for one in reversed(objects()):
+            place = one["metadata"]["name"], "--namespace", one["metadata"]["namespace"]
+            plane.kubectl("delete", one["kind"], *place)
+        by_helm.upgrade(RELEASE, NAMESPACE, {**values(), **of_the_sandbox(scene)})
+        scene.sandbox.secret("edge")
+        with DeployedOperator(plane, tmp_path), scene.visitors(redirects=True) as visitors:
+            plane.apply(objects())
+            (waited,) = (one for one in commands("kubectl") if one[-1].endswith("=True"))
+            plane.kubectl(*waited)
+            (applied,) = (one for one in commands("kubectl") if one[0] == "apply")
+            plane.kubectl("apply", "--filename", ROOT / applied[-1])
+            scene.until_condition("Ready", "True", within_s=lives.WITHIN_S)
+            lives.assert_required(scene)
+            scene.remove(within_s=lives.WITHIN_S)
+            report = visitors.stop()
+        assert report.flawless, str(report)
+        assert {
+            scene.ask_replica(one.https, host, Visitor.NOBODY)
+            for one in scene.sandbox.frontend.replicas()
+            for host in HOSTS
+        } == {200}
+        permissions = account(plane, NAMESPACE, RELEASE)
+        assert permissions.denied == (), str(permissions)
+
+
+def of_the_sandbox(scene: Scene) -> dict[str, Any]:
+    """The values with which an installed operator works there."""
+    return {
         "settings": {
             "cloudflareBaseUrl": scene.cloudflare.base_url,
             "edgeConnectTo": scene.sandbox.connect_to.split(","),
@@ -88,39 +118,3 @@ def test_the_page_leads_from_nothing_to_hosts_that_refuse_strangers(
         },
         "ports": {"address": "127.0.0.1", "health": free_port(), "metrics": free_port()},
     }
-    for command in commands("kubectl"):
-        if command[:2] == ["create", "namespace"] and not exists(plane, command[2]):
-            plane.kubectl(*command)
-    before = len(plane.audit(f"system:serviceaccount:{NAMESPACE}:{RELEASE}"))
-    helm.install(RELEASE, NAMESPACE, {**values(), **own})
-    scene.sandbox.secret("edge")
-    with (
-        DeployedOperator(plane, tmp_path),
-        scene.visitors(redirects=True) as visitors,
-    ):
-        plane.apply(objects())
-        (accepted,) = (
-            one
-            for one in commands("kubectl")
-            if "envoyextensionpolicy/frontend" in one and one[0] == "wait"
-        )
-        plane.kubectl(*accepted)
-        (applied,) = (one for one in commands("kubectl") if one[0] == "apply")
-        plane.kubectl("apply", "--filename", ROOT / applied[-1])
-        scene.until_condition("Ready", "True", within_s=lives.WITHIN_S)
-        lives.assert_required(scene)
-        scene.remove(within_s=lives.WITHIN_S)
-        report = visitors.stop()
-    assert report.flawless, str(report)
-    assert {
-        scene.ask_replica(one.https, host, Visitor.NOBODY)
-        for one in scene.sandbox.frontend.replicas()
-        for host in HOSTS
-    } == {200}
-    permissions = account(plane, NAMESPACE, RELEASE, since=before)
-    assert permissions.denied == (), str(permissions)
-
-
-def exists(plane: ControlPlane, namespace: str) -> bool:
-    """The sandbox has made it already."""
-    return plane.http.get(f"/api/v1/namespaces/{namespace}").is_success
