@@ -138,7 +138,7 @@ def lease_of(settings: Settings, home: Subject | None) -> ObjectKey:
     """Where the Lease is. Raises `SettingsError` where nobody knows."""
     if home is None and settings.election:
         raise SettingsError(
-            "AOP_NAMESPACE is not set, and this is no pod, so there is no place for the Lease by which replicas find out who of them acts. "
+            "AOP_NAMESPACE is not set, and this is no pod, so there is no place for the Lease by which the replicas decide which one acts. "
             "Set it; or set AOP_ELECTION=false, if you are sure that no other process serves the same objects"
         )
     return ObjectKey(home.key.namespace if home else "", settings.lease_name)

@@ -32,7 +32,7 @@ async def obstacles(cluster: Cluster, settings: Settings) -> str | None:
     except ClusterError as error:
         if error.status == 404:
             return None
-        return f"Not uninstalled: the operator could not find out whether AuthenticatedOriginPulls exist ({error.message}). Mend that and try again; {NO_HOOKS}."
+        return f"Not uninstalled: the operator could not find out whether AuthenticatedOriginPulls exist ({error.message}). Correct that and try again; {NO_HOOKS}."
     return _refusal(manifests) if manifests else None
 
 

@@ -170,7 +170,7 @@ where it asks for a certificate.""",
         """403 is
 the operator's refusal, Traefik's word for which is "Forbidden"; 301 leads to https. SNI decides nothing, as long as all hosts have the same TLS option.
 Traefik resumes no session where its TLS option says so.""",
-        "router stands below none of the two",
+        "router is a child of neither of the two",
         resumes=False,
     ),
     NamedServer(

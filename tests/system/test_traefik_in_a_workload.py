@@ -17,7 +17,7 @@ from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(300)]
 
-NAMED = "IngressRoute web/past does not stand below the operator's routers, and may serve"
+NAMED = "IngressRoute web/past bypasses the operator's routers, and may serve"
 ASKING = {"clientAuth": {"clientAuthType": "RequestClientCert"}}
 
 
@@ -95,7 +95,9 @@ class TestTraefik(lives.InADeployment):
         scene.plane.apply(app | {"spec": app["spec"] | {"parentRefs": above}})
         try:
             until(
-                lambda: "IngressRoute web/app does not stand below" in open_beside(scene),
+                lambda: (
+                    "IngressRoute web/app bypasses the operator's routers" in open_beside(scene)
+                ),
                 within_s=90,
                 describe=scene.summary,
             )

@@ -73,10 +73,10 @@ def test_together_they_never_have_more_than_the_budget(
 
 def test_the_suspicious_share_a_budget_of_their_own() -> None:
     one = cadences()
-    one.suspects("a", any_=True)
+    one.note_suspects("a", any_=True)
     assert one.most_suspects == int(PER_SECOND * SUSPICIOUS_S)
-    one.suspects("b", any_=True)
+    one.note_suspects("b", any_=True)
     assert one.most_suspects == int(PER_SECOND * SUSPICIOUS_S / 2)
-    one.suspects("a", any_=False)
+    one.note_suspects("a", any_=False)
     one.drop("b")
     assert one.most_suspects == int(PER_SECOND * SUSPICIOUS_S)

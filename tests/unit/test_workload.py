@@ -515,7 +515,7 @@ def test_below_which_routers_ours_stand_is_known_after_the_origin_has_left_the_s
     again = traefik_site(body, None)
     assert again.published.intact
     assert again.left_open((WWW,)) == (
-        "no certificate is required by a router of Traefik that does not stand below edge-aop-1@kubernetescrd",
+        "no certificate is required by a router of Traefik that is not a child of edge-aop-1@kubernetescrd",
     )
     assert traefik_site(None, its).left_open((WWW,)) == again.left_open((WWW,)), (
         "before it is there"

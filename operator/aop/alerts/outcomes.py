@@ -87,8 +87,8 @@ def not_kept(
         return ObservedAlerts(True, Reason.AS_EXPECTED, message, status)
     message = (
         f"Account {account_id} has no notification policy any more that warns {_all(wish.recipients)}: somebody has deleted the one that "
-        f"the operator kept{f' ({noted.policy_id})' if noted and noted.policy_id else ''}, and the operator leaves it so. "
-        "Change spec.alerts to have one made again, or take it out."
+        f"the operator kept{f' ({noted.policy_id})' if noted and noted.policy_id else ''}, and the operator does not make another one. "
+        "Change spec.alerts to have one made again, or remove it."
     )
     return ObservedAlerts(False, Reason.ALERTS_CHANGED, message, noted)
 

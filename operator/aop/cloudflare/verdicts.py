@@ -355,7 +355,7 @@ def _about_permission(call: Call, failure: ApiFailure, source: str) -> Cloudflar
 def _about_the_request(call: Call, failure: ApiFailure) -> CloudflareError:
     if call.mutates and call.names_account:
         return AlertsRefused(
-            "Cloudflare refuses the notification policy; its words say why. Mend in spec.alerts what they name, or allow it at Cloudflare "
+            "Cloudflare refuses the notification policy; its words say why. Correct in spec.alerts what they name, or allow it at Cloudflare "
             "(Manage Account > Notifications > Destinations).",
             failure,
         )
@@ -368,7 +368,7 @@ def _about_the_request(call: Call, failure: ApiFailure) -> CloudflareError:
         return _not_offered(call, failure)
     if call is not UPLOAD_CERTIFICATE:
         return Refused(
-            "Cloudflare refuses the call; its words say why. If they name nothing that you can mend, ask Cloudflare's support about this cf-ray.",
+            "Cloudflare refuses the call; its words say why. If they name nothing that you can correct, ask Cloudflare's support about this cf-ray.",
             failure,
             retry_after_s=failure.retry_after_s or LATER_S,
         )
@@ -378,7 +378,7 @@ def _about_the_request(call: Call, failure: ApiFailure) -> CloudflareError:
             failure,
         )
     return CertificateRefused(
-        "Cloudflare refuses the certificate; its words say why. Mend what they name.",
+        "Cloudflare refuses the certificate; its words say why. Correct what they name.",
         failure,
     )
 

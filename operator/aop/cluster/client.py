@@ -115,7 +115,7 @@ class Cluster:
         await self._client.close()
 
     async def ask_version(self) -> None:
-        """Whether the API server answers at all. Raises `ClusterError`."""
+        """See that the API server answers at all. Raises `ClusterError`."""
         await self._call("GET", "/version", what="ask the API server for its version")
 
     async def fetch(self, kind: Kind, key: ObjectKey) -> Manifest | None:

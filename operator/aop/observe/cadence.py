@@ -82,8 +82,8 @@ class Cadences:
             self._most = self._shared()
         return max(load.cadence_s, load.hosts / self._most[load.proving])
 
-    def suspects(self, who: Hashable, *, any_: bool) -> None:
-        """Whether an object has hosts whose visitors are refused."""
+    def note_suspects(self, who: Hashable, *, any_: bool) -> None:
+        """An object has hosts whose visitors are refused, or has none."""
         if any_:
             self._suspicious.add(who)
         else:

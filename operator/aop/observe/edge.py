@@ -246,7 +246,7 @@ class EdgeReader:
             memory.urgent = True
         else:
             memory.suspects.pop(host, None)
-        self._cadences.suspects(memory, any_=bool(memory.suspects))
+        self._cadences.note_suspects(memory, any_=bool(memory.suspects))
         memory.asking.pop(host, None)
         self._plan(asking)
         news = suspect or _decisive(before, asking.window) != _decisive(evidence, asking.window)

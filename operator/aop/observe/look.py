@@ -58,8 +58,8 @@ class Look:
     def fresh(self, endpoint: str, cached: Cached[T]) -> bool:
         """Whether the endpoint need not be read now.
 
-        The edge shows at once what somebody has changed at Cloudflare, and the API says what it is:
-        whoever is to mend that does not wait for an hour to be told.
+        The edge shows at once that somebody has changed something at Cloudflare, and the API says
+        what: whoever has to put that right should not wait an hour to learn it.
         """
         reading, doubted_at = (
             cached.fresh(self.now, self._within_s(endpoint)),
@@ -134,10 +134,10 @@ class Look:
     ) -> None:
         """Read what explains and never blocks.
 
-        Where it cannot be read, what was known or `otherwise` stands, and `what` is said.
+        Where it cannot be read, what was known counts, or `otherwise`, and the status says `what`.
 
-        An outage holds a first look up for a minute, in case that it passes; what may not be read
-        never does.
+        An outage holds a first look up for a minute, because it may pass; a missing permission
+        holds up nothing.
         """
         try:
             cached.keep(await ask(), self.now)

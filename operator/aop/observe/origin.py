@@ -222,7 +222,7 @@ class OriginKeeper:
         )
 
     def _note_progress(self, site: Site, replicas: tuple[ObservedReplica, ...]) -> None:
-        """How far the replicas are with what is published, for all who share the origin."""
+        """Note how far the replicas are with what is published, for all who share the origin."""
         self._notice_revisions(self._revisions(site))
         self.writer.turns.look_at_the_clock()
         published = site.published
@@ -425,7 +425,7 @@ class OriginKeeper:
         self._rounds = {key: task for key, task in self._rounds.items() if not task.done()}
         for replica in site.replicas:
             seen, key = self._replicas[replica.uid], (replica.uid, uid)
-            seen.is_ready(now=replica.ready)
+            seen.note_ready(now=replica.ready)
             seen.started = replica.started
             # Also one that is not Ready: whether it serves our text all the same can only be asked.
             # Nobody waits for its answer.
@@ -452,7 +452,7 @@ class OriginKeeper:
         *,
         waits: bool,
     ) -> None:
-        """Whether an object still waits to see its hosts as the published text has them.
+        """Note whether an object still waits to see its hosts as the published text has them.
 
         One of which nothing is published has nothing to wait for there.
         """
@@ -575,7 +575,7 @@ class OriginKeeper:
     def _stuck(self, words: str) -> str:
         return (
             f"The controller that reads {self._words.place} takes no change at present, because of something that the operator did not write: "
-            f"{words}. Until that is mended, the operator writes only what relaxes"
+            f"{words}. Until that is corrected, the operator writes only what relaxes"
         )
 
 

@@ -39,7 +39,7 @@ class Followed:
     def notice_applied(
         self, published: Published, replicas: Collection[ObservedReplica], now: datetime
     ) -> None:
-        """Whether every replica was seen to run it, settled."""
+        """Note when every replica was first seen to run it, settled."""
         first = published.revision if self.since is None else self.since
         running = [
             r.settled and r.revision is not None and first <= r.revision <= published.revision

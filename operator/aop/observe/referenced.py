@@ -1,6 +1,6 @@
 """What the Secrets that an object names hold: its key pair, and a token for Cloudflare.
 
-Whatever somebody has put there is told as `Unknown`, with the Secret's name, and ends no look.
+Whatever somebody has put there, no look ends with it: it becomes `Unknown`, with the Secret's name.
 """
 
 from __future__ import annotations

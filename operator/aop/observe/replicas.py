@@ -195,7 +195,7 @@ class ReplicaReader:
         memory: ReplicaMemory,
         view: View,
     ) -> None:
-        """Whether the replica hangs, or one host of it: plaintext is answered or not.
+        """Note that one host of the replica hangs, or all of it: plaintext is answered or not.
 
         One host hangs where its TLS is passed on to a backend which hangs.
         """

@@ -193,10 +193,10 @@ class ReplicaMemory:
         self.settled_revision = None
         self.gone = failure.kind is FailureKind.REFUSED
 
-    def is_ready(self, *, now: bool) -> None:
-        """Whether Kubernetes counts it as Ready now.
+    def note_ready(self, *, now: bool) -> None:
+        """Kubernetes counts it as Ready now, or does not.
 
-        That it could not be asked while it was about to start says nothing of it any more.
+        Once it is, it does not matter any more that it could not be asked while it started.
         """
         if now and not self.ready:
             self.error, self.gone, self.failed_at = None, False, None

@@ -74,9 +74,9 @@ def check_room(
     entries: Mapping[str, Entry],
     write: Callable[[Mapping[str, Entry]], Mapping[str, Any]],
 ) -> None:
-    """Whether `claims` may be written into what carries `entries`.
+    """See that `claims` may be written into what carries `entries`.
 
-    `write` makes the carrier of such entries. What lets visitors in is not asked about.
+    `write` makes the carrier of such entries. What lets visitors in may always be written.
 
     Raises:
         Blocked: ORIGIN_FULL.

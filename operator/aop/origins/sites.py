@@ -283,4 +283,4 @@ class Rejection:
     words: str
     """Its own, as one printable line of at most 300 characters, the same at every attempt."""
     ours: bool
-    """They name something of ours; else somebody else is to mend it."""
+    """They name something of ours; else the fault is somebody else's."""

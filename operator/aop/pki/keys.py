@@ -182,7 +182,7 @@ def _size_of(public: rsa.RSAPublicKey) -> str:
     """What is wrong with the size of an RSA key, in words; empty if nothing is."""
     smallest, largest = RSA_BITS
     if not smallest <= public.key_size <= largest:
-        return f"is an RSA key of {public.key_size} bits; {smallest} to {largest} are presented and taken"
+        return f"is an RSA key of {public.key_size} bits; it must have {smallest} to {largest}"
     if public.public_numbers().e.bit_length() > LARGEST_EXPONENT_BITS:
         return f"is an RSA key with a public exponent of more than {LARGEST_EXPONENT_BITS} bits"
     return ""

@@ -5,19 +5,19 @@ test suite proves from the API server's audit log that none is missing and none 
 
 {{/* Where AuthenticatedOriginPulls are served: in each served namespace, or in the whole cluster. */}}
 {{- define "aop-operator.rules.served" -}}
-# The resource: watched, listed now and then in case that a watch hangs, and its record and finalizer written.
+# The resource: watched, listed now and then in case a watch hangs, and its record and finalizer written.
 - apiGroups: [aop-operator.dev]
   resources: [authenticatedoriginpulls]
   verbs: [list, watch, patch]
-# What was seen and what is awaited.
+# The status: what the operator sees, and what it waits for.
 - apiGroups: [aop-operator.dev]
   resources: [authenticatedoriginpulls/status]
   verbs: [patch]
-# Key pairs: created, renewed; the API token and referenced key pairs: read by name. List and watch only with our label, which no Role can say.
+# Key pairs: created, renewed; the API token and referenced key pairs: read by name. List and watch only with the operator's label, which no Role can say.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, update]
-# A change of a ConfigMap with our label is noticed at once. List and watch only with that label.
+# To notice a change of a ConfigMap with the operator's label at once. List and watch only with that label.
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [list, watch]
@@ -32,12 +32,12 @@ test suite proves from the API server's audit log that none is missing and none 
 
 {{/* Where the operator itself runs. */}}
 {{- define "aop-operator.rules.home" -}}
-# The Lease by which replicas find out who of them acts: one, by name.
+# The Lease by which the replicas decide which one acts: one, by name.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   resourceNames: [{{ include "aop-operator.fullname" . }}]
   verbs: [get, update]
-# It is made where there is none; what is to be created has no name yet that a Role could go by.
+# Created where there is none: a Role cannot limit the creation of objects to a name.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [create]
@@ -85,7 +85,7 @@ test suite proves from the API server's audit log that none is missing and none 
 {{- $resource := printf "%ss" (lower .kind) -}}
 {{- $_ := set $named $resource (append (default list (get $named $resource)) .name) -}}
 {{- end -}}
-# The ConfigMap of a workload's server: made with the first claim, which no Role can limit to a name.
+# The ConfigMap of a workload's server: created with the first claim, which no Role can limit to a name.
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [create]
@@ -126,7 +126,7 @@ test suite proves from the API server's audit log that none is missing and none 
 - apiGroups: [gateway.networking.k8s.io]
   resources: [gateways]
   verbs: [list]
-# Which policy has the Gateway run that script, and whether Envoy Gateway takes it.
+# Which policy has the Gateway run that script, and whether Envoy Gateway accepts it.
 - apiGroups: [gateway.envoyproxy.io]
   resources: [envoyextensionpolicies]
   verbs: [list]
@@ -151,13 +151,13 @@ test suite proves from the API server's audit log that none is missing and none 
 - apiGroups: [networking.k8s.io]
   resources: [ingresses]
   verbs: [list]
-# Which classes of Ingresses are a controller's.
+# Which classes of Ingresses belong to a controller.
 - apiGroups: [networking.k8s.io]
   resources: [ingressclasses]
   verbs: [list]
 {{- end }}
 {{- if .Values.rbac.allIngressRoutes }}
-# Which routers of Traefik serve a host past the operator's: whoever may create one can bring it from any namespace.
+# Which routers of Traefik serve a host and bypass the operator's: whoever may create one can bring it from any namespace.
 - apiGroups: [traefik.io]
   resources: [ingressroutes, ingressroutetcps]
   verbs: [list]
@@ -174,7 +174,7 @@ test suite proves from the API server's audit log that none is missing and none 
 {{- end }}
 {{- if .Values.rbac.allSecrets }}
 {{ include "aop-operator.rules.served" . }}
-# The watch layer notices when the resource is installed after the operator.
+# So that the watch layer notices when the resource is installed after the operator.
 - apiGroups: [apiextensions.k8s.io]
   resources: [customresourcedefinitions]
   verbs: [list, watch]

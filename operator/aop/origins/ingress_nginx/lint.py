@@ -103,7 +103,7 @@ def _past(codes: list[str], target: str, pages: Collection[str]) -> str | None:
         and target not in pages
         and (early := sorted(_BEFORE_US.intersection(codes)))
     ):
-        return f"hands refused requests ({', '.join(early)}) to {target[:40]!r}, past the operator's text: let that return an answer, or name an address instead"
+        return f"hands refused requests ({', '.join(early)}) to {target[:40]!r}, where the operator's text does not apply: let that return an answer, or name an address instead"
     if any(code.startswith("=2") for code in codes) and (
         refused := sorted(_CERTIFICATE.intersection(codes))
     ):

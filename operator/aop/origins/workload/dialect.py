@@ -1,4 +1,4 @@
-"""All that differs from server to server: what one has to be told, and how it refuses."""
+"""All that differs from server to server: how its files say the rules, and how it refuses."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A server that does not take its configuration ends, and the kubelet starts it again and again. Its
 last words are known where its container says `terminationMessagePolicy: FallbackToLogsOnError`.
-Where they name nothing of ours, or a pod never comes so far, somebody else is to mend it; so it is
+Where they name nothing of ours, or a pod never comes so far, the fault is somebody else's; so it is
 where every claim in the text was seen in force before. All else is taken for a rejection: taking
 back what is new in it lets the pods start.
 """

@@ -93,12 +93,12 @@ def _of_each_pod(name: str, servers: tuple[Json, ...]) -> Iterator[Remark]:
         if not (one.get("lifecycle") or {}).get("preStop"):
             yield Remark(
                 f"{container} has no preStop",
-                "Whenever its pods are replaced, visitors still come to one whose server has ended",
+                "Whenever its pods are replaced, visitors are still sent to a pod whose server has stopped",
                 "Give it a preStop that waits for some seconds, until nobody sends it new connections",
             )
         if one.get("terminationMessagePolicy") != "FallbackToLogsOnError":
             yield Remark(
                 f"{container} does not have terminationMessagePolicy FallbackToLogsOnError",
-                "Where the server does not start, its last words are known to nobody, so the operator takes a mistake in your configuration for one in its own",
+                "If the server does not start, nobody sees its last words, so the operator takes a mistake in your configuration for one in its own",
                 "Set it",
             )

@@ -56,7 +56,7 @@ def _about(kind: str, key: ObjectKey, manifest: Json, patterns: Collection[str])
         if not _leads_to_traefik_alone(one) and any(
             may_hold(rule, host) for host in _hosts_under(patterns, rule)
         ):
-            yield f"{kind} {key} does not stand below the operator's routers, and may serve {plain(rule, 80) or 'every request'}"
+            yield f"{kind} {key} bypasses the operator's routers, and may serve {plain(rule, 80) or 'every request'}"
             return
 
 

@@ -96,7 +96,7 @@ class WorkloadSite:
         decided = self.published.place.parents
         if self.published.standing and self.place.parents != decided:
             elsewhere = (
-                f"the operator's routers do not stand below {self.place.parents.https} but below {decided.https}, as another object with a claim on them says",
+                f"the operator's routers are children of {decided.https}, not of {self.place.parents.https}, as another object with a claim on them says",
             )
         beside = self.dialect.left_open(self.place.parents, patterns, self.objects)
         return tuple(sorted((*unnamed, *elsewhere, *beside)))

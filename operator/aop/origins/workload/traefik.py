@@ -93,11 +93,11 @@ class TraefikDialect(Dialect):
         routes = objects.get(_ROUTES)
         if routes is None:
             return (
-                f"no certificate is required by a router of Traefik that does not stand below {parents.https}",
+                f"no certificate is required by a router of Traefik that is not a child of {parents.https}",
             )
         return (
             *past_ours(routes, objects.get(_TCP_ROUTES) or (), parents, patterns),
-            f"no certificate is required by routers of files, Ingresses and the Gateway API that do not stand below {parents.https}, of which the operator reads none",
+            f"no certificate is required by routers of files, Ingresses and the Gateway API that are not children of {parents.https}, of which the operator reads none",
         )
 
     def remarks(self, container: str, server: Json) -> tuple[Remark, ...]:
@@ -107,11 +107,11 @@ class TraefikDialect(Dialect):
             return ()
         major, minor, patch = (int(number or -1) for number in released.groups())
         if (major, minor) < PARENTS_SINCE:
-            consequence = "It knows no routers below routers, and so takes nothing of the operator's file: nothing is ever required"
+            consequence = "It does not know parentRefs, and so ignores the operator's whole file: nothing is ever required"
         elif (major, minor) < FIXED_SINCE[:2] or (
             patch > -1 and (major, minor, patch) < FIXED_SINCE
         ):
-            consequence = "Ways to pass it by are known that later ones have closed"
+            consequence = "It can be bypassed in ways that later releases have closed"
         else:
             return ()
         fixed = ".".join(map(str, FIXED_SINCE))
