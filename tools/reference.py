@@ -41,8 +41,8 @@ def reference() -> str:
         INTRODUCTION.format(api_version=api.API_VERSION),
         "## Spec\n",
         table(("Field", "Type", "Default", "Meaning"), fields(spec, "spec")),
-        "The API server refuses, with these words:\n",
-        table(("At", "Message"), refusals(root)),
+        "What the API server refuses, and with which message:\n",
+        table(("At", "Message"), dict.fromkeys(refusals(root))),
         "## Status\n",
         table(
             ("Field", "Type", "Meaning"),

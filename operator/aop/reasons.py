@@ -147,7 +147,7 @@ class Reason(StrEnum):
     KEY_PAIR_INVALID = (
         "KeyPairInvalid",
         "A Secret with a key pair is missing or was overwritten, or its certificate or key fails a check; the message names the Secret and the field.",
-        "Correct the Secret's field that the message names; a Secret that the operator generates may also be deleted, and it makes a new key pair",
+        "Correct the Secret's field that the message names; or delete a Secret that the operator generates, and it makes a new key pair",
         Fault.USER,
     )
     CERTIFICATE_REFUSED = (
@@ -190,7 +190,7 @@ class Reason(StrEnum):
     FOREIGN_CONFIGURATION = (
         "ForeignConfiguration",
         "Somebody else has configured the origin, or an Ingress of the zone, in a way that conflicts with the operator's configuration.",
-        "Remove the setting that the message names, or keep it with `foreignText: Merge` where it offers that; make a tool that it speaks of leave the operator's text alone",
+        "Remove the setting that the message names, or keep it with `foreignText: Merge` where the message offers that; have a tool that it names leave the operator's text alone",
         Fault.CLUSTER,
     )
     NO_CONTROLLER = (
@@ -282,7 +282,7 @@ class Reason(StrEnum):
     EDGE_SILENT = (
         "EdgeSilent",
         "The operator's requests through the edge get no usable answer. The operator relaxes nothing because of that, and requires nothing new.",
-        "Check that the host's DNS record is proxied and that no rule or challenge at Cloudflare stands before /.well-known/aop-operator/",
+        "Check that the host's DNS record is proxied and that no rule or challenge at Cloudflare blocks /.well-known/aop-operator/",
         Fault.CLOUDFLARE,
     )
     EDGE_NOT_PROVEN = (
@@ -293,7 +293,7 @@ class Reason(StrEnum):
     )
     HOLD_OFF = (
         "HoldOff",
-        "The operator relaxed an origin a short time ago, and requires its hosts again at the earliest at the time that the message names.",
+        "The operator relaxed an origin a short time ago, and does not require its hosts again before the time that the message names.",
         NO_ACTION,
         Fault.NOBODY,
     )
@@ -305,7 +305,7 @@ class Reason(StrEnum):
     )
     TRANSIENT_ERROR = (
         "TransientError",
-        "Something failed, or did not last because somebody takes it back, and the operator tries it again. The message says what, and names what helps where anything does.",
+        "Something failed, or did not last because somebody undoes it; the operator tries it again. The message says what it was, and what helps if anything does.",
         NO_ACTION,
         Fault.NOBODY,
     )

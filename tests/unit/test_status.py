@@ -232,7 +232,7 @@ def test_every_world_here_is_a_phase() -> None:
         ("relaxed", "Check the host's DNS record (proxied)"),
         (
             "silent while enforced",
-            "no rule or challenge at Cloudflare stands before /.well-known/aop-operator/",
+            "no rule or challenge at Cloudflare blocks /.well-known/aop-operator/",
         ),
         ("restarted while enforced", "The operator is proving this again through the edge"),
         ("zone not found", "Check spec.zone"),
