@@ -181,6 +181,57 @@ def test_a_second_gateway_with_the_same_route_is_named(scene: Scene) -> None:
             ).raise_for_status()
 
 
+# --- what colleagues do while hosts are required ------------------------------------------------------------------------------------
+
+
+def test_a_gateway_that_is_deleted_and_created_again_requires_as_before(scene: Scene) -> None:
+    """Its proxies go with it, and new ones begin with the text that stands there."""
+    lives.apply(scene)
+    scene.until_enforced(within_s=lives.WITHIN_S)
+    path = f"/apis/{GROUP}/v1/namespaces/{NAMESPACE}/gateways/{NAME}"
+    before = scene.plane.http.get(path).raise_for_status().json()
+    scene.plane.kubectl("delete", "gateway", NAME, "--namespace", NAMESPACE)
+    try:
+        until(
+            lambda: f"there is no Gateway {NAMESPACE}/{NAME}" in scene.summary(),
+            within_s=lives.WITHIN_S,
+            every_s=0.3,
+            describe=lambda: f"to be told that it is gone\n{scene.summary()}",
+        )
+    finally:
+        scene.plane.apply(thing("Gateway", NAME, before["spec"]))
+    frontend = scene.sandbox.frontend
+    until(
+        lambda: len(frontend.replicas()) == len(frontend.pods()) == 2,
+        within_s=60,
+        every_s=0.2,
+        describe="new proxies",
+    )
+    scene.until_enforced(within_s=lives.WITHIN_S)
+    lives.assert_required(scene)
+
+
+def test_where_anothers_policy_has_a_listener_ask_nobody_everybody_is_let_in(
+    scene: Scene,
+) -> None:
+    """A policy for one listener takes the place of the one for its Gateway there."""
+    lives.apply(scene)
+    scene.until_enforced(within_s=lives.WITHIN_S)
+    target = {"group": GROUP, "kind": "Gateway", "name": NAME, "sectionName": "https"}
+    with there(scene, thing("ClientTrafficPolicy", "own", {"targetRefs": [target]})):
+        began_s = time.monotonic()
+        scene.until_relaxed(within_s=lives.RELAXED_WITHIN_S)
+        print(f"relaxed after {time.monotonic() - began_s:.1f} s")
+        until(
+            lambda: "shows Off instead of" in scene.summary(),
+            within_s=lives.WITHIN_S,
+            every_s=0.3,
+            describe=lambda: f"to be told that nobody is asked\n{scene.summary()}",
+        )
+    scene.until_enforced(within_s=lives.WITHIN_S + lives.HELD_OFF_S)
+    lives.assert_required(scene)
+
+
 # --- a control plane that does not take a text ---------------------------------------------------------------------------------------
 
 

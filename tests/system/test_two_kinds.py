@@ -51,6 +51,12 @@ def ask_controller(both: TwoKinds, visitor: Visitor) -> set[int]:
 def enforce(both: TwoKinds) -> None:
     both.scene.apply(hostnames=list(HOSTS), origins=both.origins)
     both.scene.until_enforced(within_s=WITHIN_S)
+    # A host that is proven later holds up no other, nor Ready.
+    until(
+        lambda: ask_controller(both, Visitor.NOBODY) == {400} and both.scene.required(HOSTS[1]),
+        within_s=WITHIN_S,
+        describe=lambda: f"every host to be required:\n{both.scene.summary()}",
+    )
 
 
 def test_both_are_required_and_put_back_without_a_lost_request(both: TwoKinds) -> None:
