@@ -135,7 +135,9 @@ async def looked(
     """What is seen from here, which takes a few seconds; a person at a terminal is told."""
     try:
         # Whoever may not list them is told so, as of everything else.
-        settings = Settings.load().model_copy(update={"list_ingress_routes": True})
+        settings = Settings.load().model_copy(
+            update={"list_ingress_routes": True, "list_routes": True}
+        )
     except SettingsError as error:
         raise CommandFailed(f"the environment: {error}") from None
     if sys.stderr.isatty():
