@@ -94,10 +94,15 @@ def is_otherwise_at_cloudflare(o: Observed) -> bool:
 
 
 def arrives_otherwise(o: Observed, host: str) -> bool:
-    """The host's requests come without our certificate, or none comes; not asked yet is neither."""
+    """The host's requests come without our certificate, or for a while none comes.
+
+    Not asked yet is neither, and one request that came to nothing is no answer either.
+    """
     evidence, wanted = o.evidence_of(host), wanted_leaf(o)
     ours = {None, wanted.sha256} if wanted else {None}
-    return evidence.direct or evidence.silence is not None or evidence.presented not in ours
+    since = evidence.silent_since
+    silent = since is not None and o.now - since >= timedelta(seconds=NO_ANSWER_S)
+    return evidence.direct or silent or evidence.presented not in ours
 
 
 def is_otherwise_at(o: Observed, origin: ObservedOrigin) -> bool:

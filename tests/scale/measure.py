@@ -12,7 +12,7 @@ from typing import Any
 
 from sandbox.composition import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Layout
 from sandbox.following import Following
-from sandbox.scene import NAMESPACE, Scene, name_of, path_of, pull
+from sandbox.scene import NAMESPACE, Scene, name_of, pull
 
 ACCOUNT = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_ACCOUNT}"
 WINDOW = "10s"
@@ -85,24 +85,31 @@ def zone_names(zones: int) -> tuple[str, ...]:
 
 
 def scene_of(zones: tuple[str, ...]) -> Scene:
-    """So many zones with two hosts each, without the trace that a test writes.
+    """So many zones with two hosts each, without the trace that a test writes; `settle` makes what is another user's.
 
     All of the 1,200 calls that Cloudflare grants a user in five minutes are taken: an onboarding
     takes ten, so that with the default of three quarters the ninetieth zone is the last before the
     others wait for the next five minutes.
     """
     hosts = [host for zone in zones for host in (zone, f"www.{zone}")]
-    layout = Layout(hosts=hosts, zones=zones)
+    layout = Layout(hosts=hosts, zones=zones[:ZONES_OF_A_USER])
     return Scene(layout, AOP_TRACE_FILE="", AOP_BUDGET_SHARE="1")
 
 
 def settle(scene: Scene, zones: Sequence[str]) -> list[dict[str, Any]]:
-    """An object for each zone; a hundred share a namespace and a user of Cloudflare's."""
-    namespaces = [NAMESPACE]
+    """An object for each zone; a hundred share a namespace, and a user and an account of Cloudflare's.
+
+    Whose tokens see one account are taken for one user.
+    """
+    namespaces, origins = [NAMESPACE], scene.control.zone(zones[0])["origins"]
     while len(namespaces) * ZONES_OF_A_USER < len(zones):
-        namespaces.append(f"{NAMESPACE}-{len(namespaces)}")
-        user = scene.control.make_user(email=f"user-{len(namespaces)}@example.net")
-        token = scene.control.make_token(user=user["id"])
+        place = len(namespaces)
+        theirs = list(zones[place * ZONES_OF_A_USER :][:ZONES_OF_A_USER])
+        for zone in theirs:
+            scene.control.make_zone(zone, account_id=f"{place:032x}", origins=origins)
+        user = scene.control.make_user(email=f"user-{place}@example.net")
+        token = scene.control.make_token(user=user["id"], zones=theirs)
+        namespaces.append(f"{NAMESPACE}-{place}")
         scene.namespace(namespaces[-1], token["value"])
     return [pulling(zone, namespaces[place // ZONES_OF_A_USER]) for place, zone in enumerate(zones)]
 
@@ -136,22 +143,22 @@ def beside(zones: int, say: Callable[[str], None], *, settled_s: float = SETTLED
     The first ones are settled when nobody has been told anything for `settled_s`.
     """
     names = zone_names(2 * zones)
-    old, new = names[:zones], names[zones:]
     with scene_of(names) as scene:
-        followed = Followed()
+        followed, objects = Followed(), settle(scene, names)
+        old, new = objects[:zones], objects[zones:]
         with Following(scene.plane, EVERYWHERE, followed.notice):
-            scene.plane.apply([pulling(zone) for zone in old])
+            scene.plane.apply(old)
             until_ready(len(old), followed, time.monotonic(), scene, say)
             until_settled(followed, settled_s)
             written = [followed.written.copy()]
-            scene.plane.apply([pulling(zone) for zone in new])
+            scene.plane.apply(new)
             until_ready(len(names), followed, time.monotonic(), scene, say)
             written.append(followed.written.copy())
-            for zone in new:
-                scene.delete(name_of(zone))
+            for one in new:
+                scene.delete(one["metadata"]["name"], one["metadata"]["namespace"])
             _until_gone(len(old), scene)
             written.append(followed.written.copy())
-    counts = [sum(one[name_of(zone)] for zone in old) for one in written]
+    counts = [sum(each[one["metadata"]["name"]] for one in old) for each in written]
     return Disturbed(zones, zones, counts[1] - counts[0], counts[2] - counts[1])
 
 
@@ -168,7 +175,7 @@ def until_settled(followed: Followed, settled_s: float) -> None:
 def _until_gone(left: int, scene: Scene) -> None:
     given_up = time.monotonic() + GIVEN_UP_AFTER_S
     while time.monotonic() < given_up:
-        if len(scene.plane.http.get(path_of(NAMESPACE)).json()["items"]) <= left:
+        if len(scene.plane.http.get(EVERYWHERE).json()["items"]) <= left:
             return
         time.sleep(EVERY_S)
 

@@ -20,6 +20,7 @@ from builders import (
     HOSTS,
     REQUIRING,
     WWW,
+    at,
     claim,
     evidence,
     observed,
@@ -56,6 +57,12 @@ STILL_TO_COME: dict[str, dict[str, Any]] = {
     "Cloudflare is asked about others first": {"zone": POSTPONED, "evidence": UNASKED},
     "Cloudflare has answered, the edge was not asked": {"evidence": UNASKED},
     "the proof has begun": {"evidence": BEGUN},
+    "the first request to a host came to nothing": {
+        "evidence": [
+            Evidence(APEX, silence="timed out", silent_since=at(-1)),
+            evidence(WWW, lasting_s=20),
+        ]
+    },
     "one host is proven, the other's proof has begun": {
         "evidence": [evidence(APEX), evidence(WWW, lasting_s=20)]
     },
@@ -98,8 +105,11 @@ FACTS: dict[str, dict[str, Any]] = {
     "a host comes without a certificate": {
         "evidence": [evidence(APEX, NONE), evidence(WWW, lasting_s=20)]
     },
-    "a host gives no usable answer": {
-        "evidence": [Evidence(APEX, silence="HTTP 403"), evidence(WWW, lasting_s=20)]
+    "a host has given no usable answer for a while": {
+        "evidence": [
+            Evidence(APEX, silence="HTTP 403", silent_since=at(-NO_ANSWER_S)),
+            evidence(WWW, lasting_s=20),
+        ]
     },
     "a host bypasses the edge": {
         "evidence": [evidence(APEX, direct=True), evidence(WWW, lasting_s=20)]
