@@ -174,6 +174,7 @@ async def test_what_another_object_writes_while_the_pods_are_awaited_is_what_the
         await looking.look(COLLEAGUE)
         looking.clock.pass_s(1.0)
         looking.cluster.pods_may_come.clear()
+        looking.clock.pass_s(SHOWN_S)
         slow = asyncio.create_task(looking.look(PULL))
         await taken_in()
         await looking.publish(replace(claim, uid=COLLEAGUE.uid))

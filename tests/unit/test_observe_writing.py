@@ -118,6 +118,11 @@ class Carried:
             self.memory.follow(uid)
         self.writer.seen_everywhere = published.revision or None
 
+    async def next_turn(self) -> None:
+        """Everybody looks when the next write may go out."""
+        self.clock.pass_s(MOST_S)
+        await self.look()
+
     async def publish(self, *claims: Claim) -> list[BaseException | None]:
         """All at the same moment; what became of each."""
         wanted = (self.writer.publish(one.uid, one, spec=SPEC, gone=frozenset()) for one in claims)
@@ -232,7 +237,7 @@ async def test_what_protects_goes_at_once_and_takes_along_what_has_gathered() ->
     carried = Carried("a", "b")
     await carried.look()
     await carried.publish(of("a", REQUIRING), of("b", OFF))
-    await carried.look()
+    await carried.next_turn()
     carried.written.clear()
     gathering = asyncio.create_task(carried.publish(of("b", ASKING)))
     await asyncio.sleep(0)
@@ -244,6 +249,40 @@ async def test_what_protects_goes_at_once_and_takes_along_what_has_gathered() ->
         "a": Mode.REQUEST,
         "b": Mode.REQUEST,
     }
+
+
+@pytest.mark.asyncio
+async def test_who_has_decided_before_a_write_and_comes_after_it_waits_for_the_next_turn() -> None:
+    """Else each write of hundreds was followed by another one within seconds, as was seen of a thousand."""
+    carried = Carried("a", "b")
+    await carried.look()
+    assert await carried.publish(of("a", ASKING)) == [None]
+    (late,) = await carried.publish(of("b", ASKING))
+    assert isinstance(late, Conflict)
+    assert len(carried.written) == 1
+    await carried.next_turn()
+    assert await carried.publish(of("b", ASKING)) == [None]
+
+
+@pytest.mark.asyncio
+async def test_who_comes_while_others_are_written_looks_again_unless_it_protects() -> None:
+    carried = Carried("a", "b", "c")
+    await carried.look()
+    await carried.publish(of("c", REQUIRING))
+    await carried.next_turn()
+    carried.written.clear()
+    carried.may_write.clear()
+    first = asyncio.create_task(carried.publish(of("a", ASKING)))
+    await carried.writing.wait()
+    late = asyncio.create_task(carried.publish(of("b", ASKING)))
+    protecting = asyncio.create_task(carried.publish(of("c", ASKING)))
+    await asyncio.sleep(0)
+    carried.may_write.set()
+    assert await first == [None]
+    assert isinstance((await late)[0], Conflict)
+    assert await protecting == [None]
+    assert len(carried.written) == 2
+    assert carried.claims.keys() == {"a", "c"}
 
 
 @pytest.mark.asyncio
@@ -269,7 +308,7 @@ async def test_what_cannot_be_written_is_left_out_and_says_so() -> None:
     body["data"]["ssl-session-tickets"] = "true"
     body["data"]["ssl-session-ticket-key"] = "somebodys"
     carried.manifest = body
-    await carried.look()
+    await carried.next_turn()
     ours, theirs = await carried.publish(of("b", ASKING), of("a", ASKING))
     assert isinstance(ours, Blocked)
     assert ours.reason is Reason.FOREIGN_CONFIGURATION
@@ -285,9 +324,9 @@ async def test_of_a_joint_write_that_is_rejected_each_is_tried_alone() -> None:
     await carried.publish(*wanted)
     assert carried.writer.went_out_with_others("a")
     carried.writer.try_each_alone()
-    await carried.look()
+    await carried.next_turn()
     await carried.publish(*(of(uid, OFF) for uid in "abc"))
-    await carried.look()
+    await carried.next_turn()
     carried.written.clear()
     ends = await carried.publish(*wanted)
     assert [type(one).__name__ for one in ends].count("NoneType") == 1
@@ -295,7 +334,7 @@ async def test_of_a_joint_write_that_is_rejected_each_is_tried_alone() -> None:
     (alone,) = (uid for uid, one in carried.claims.items() if one.mode is Mode.REQUEST)
     assert not carried.writer.went_out_with_others(alone)
     for times in (2, 3):
-        await carried.look()
+        await carried.next_turn()
         await carried.publish(*(one for one in wanted if carried.claims[one.uid] != one))
         assert len(carried.written) == times
     assert carried.claims == {one.uid: one for one in wanted}
@@ -318,7 +357,7 @@ async def test_whoever_leaves_in_the_middle_of_a_write_ends_no_neighbours_visit(
     carried = Carried("a", "b")
     await carried.look()
     await carried.publish(of("a", REQUIRING), of("b", OFF))
-    await carried.look()
+    await carried.next_turn()
     carried.may_write.clear()
     neighbour = asyncio.create_task(carried.publish(of("b", ASKING)))
     await asyncio.sleep(0)
@@ -394,7 +433,7 @@ async def test_what_protects_goes_before_what_cannot_be_written_beside_it() -> N
     carried = Carried("a", "b", "c")
     await carried.look()
     await carried.publish(of("a", REQUIRING))
-    await carried.look()
+    await carried.next_turn()
     carried.written.clear()
     hostile = replace(of("b", ASKING), patterns=("example.com; return 200",))
     ends = await carried.publish(hostile, of("c", ASKING), of("a", ASKING))

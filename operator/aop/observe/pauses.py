@@ -22,7 +22,7 @@ each reload holds that up for those who still wait."""
 GATHERED_S, GATHERED_EACH_S = 0.1, 0.005
 """How long nobody else may have come before a write goes out, and what each object that waits for
 something adds to it: those who decide at the same moment do so one after the other."""
-GATHERED_LEAST_S, GATHERED_MOST_EACH_S, GATHERED_MOST_S = 3.0, 0.02, 10.0
+GATHERED_LEAST_S, GATHERED_MOST_EACH_S, GATHERED_MOST_S = 3.0, 0.03, 30.0
 """How long at most the first of a write waits for the others, what each object that waits for
 something adds to it, and the most that comes of it: it was decided on what was there then."""
 

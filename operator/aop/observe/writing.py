@@ -136,6 +136,8 @@ class OriginWriter:
         if followed is None:
             raise Conflict(f"the operator has not looked at {self._words.place} yet")
         protects = self._memory.published.relaxed_by(claim)
+        if not protects and self.next_at() is not None:
+            raise self._changed()  # a write has gone out since: this one waits for the next turn
         done = asyncio.get_running_loop().create_future()
         self.turns.has_looked(uid)
         change = ClaimChange(claim, spec, gone, protects, followed.decided_on, done)
@@ -211,8 +213,21 @@ class OriginWriter:
                 _end(change, outcome)
             for uid in waiting.keys() - chosen.keys():
                 _end(waiting[uid], self._changed())
+            self._send_back()
         if self._waiting:
             self._gathering = self._begin(self._flush_soon())
+
+    def _send_back(self) -> None:
+        """Who came while the others were written looks again and waits for the next turn.
+
+        Else each write would be followed by a second one, without a pause.
+        """
+        if self.next_at() is None:
+            return
+        late = {uid: one for uid, one in self._waiting.items() if not one.protects}
+        for uid, change in late.items():
+            del self._waiting[uid]
+            _end(change, self._changed())
 
     def _chosen(self, waiting: dict[str, ClaimChange]) -> dict[str, ClaimChange]:
         """All that go out now.
