@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
+import pytest_asyncio
 
 from aop.clock import Clock
 from aop.observe.edge import AskedOrigin, EdgeReader
@@ -372,6 +374,9 @@ async def test_hosts_that_hang_hold_up_none_that_answers() -> None:
 class Begun(EdgeReading):
     """A reader that asks by itself, in real time, and whom it has woken."""
 
+    made: ClassVar[list[Begun]] = []
+    """Those of the test that runs."""
+
     def __init__(
         self, default: Answer | Failure | None = None, published: Claim | None = None
     ) -> None:
@@ -381,6 +386,7 @@ class Begun(EdgeReading):
         self.memory.uid = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
         self.woken: list[str] = []
         self._reader.begin(self.woken.append)
+        self.made.append(self)
 
     async def look(self) -> dict[str, Evidence]:
         by_host = await self._reader.read(
@@ -392,6 +398,16 @@ class Begun(EdgeReading):
         """Each host, so many times."""
         asked = len(self.edge.asked)
         await eventually(lambda: len(self.edge.asked) >= asked + times * len(HOSTS))
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def ended() -> AsyncIterator[None]:
+    """No test leaves a reader behind that begins to ask while its loop is closed."""
+    yield
+    for begun in Begun.made:
+        begun._reader.drop(begun.memory)
+        await asyncio.gather(*begun.memory.asking.values(), return_exceptions=True)
+    Begun.made.clear()
 
 
 @pytest.mark.asyncio
