@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aop.api import FINALIZER, ROTATE_ANNOTATION
+from aop.api.manifest import finalizers, is_deleting, is_edited, is_held, references
 from aop.clock import Clock
 from aop.cluster import Cluster, ClusterError, Kind
 from aop.health import Health
@@ -20,7 +21,6 @@ from aop.observe import Observer
 from aop.observe.memory import Memory
 from aop.observe.origins import OriginKeepers
 from aop.observe.secrets import Secrets
-from aop.origins.kinds import KINDS
 from aop.orphans import Orphans
 from aop.reconcile import Reconciler
 from aop.terms import ObjectKey
@@ -261,52 +261,3 @@ class Loops:
             asyncio.create_task(self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, loop.key, body))
         )
         loop.memory.learn(written, self._clock.monotonic_s())
-
-
-def finalizers(manifest: Manifest) -> list[str]:
-    """Everybody's finalizers on an object."""
-    return list((manifest.get("metadata") or {}).get("finalizers") or ())
-
-
-def is_held(manifest: Manifest) -> bool:
-    """Our finalizer is on it."""
-    return FINALIZER in finalizers(manifest)
-
-
-def is_deleting(manifest: Manifest) -> bool:
-    """Somebody has deleted it, and finalizers keep it."""
-    return bool((manifest.get("metadata") or {}).get("deletionTimestamp"))
-
-
-def is_edited(manifest: Manifest) -> bool:
-    """Its spec is no longer the one that the status tells of."""
-    told_of = (manifest.get("status") or {}).get("observedGeneration")
-    return told_of not in {None, manifest["metadata"].get("generation")}
-
-
-def references(key: ObjectKey, spec: dict[str, Any]) -> frozenset[ObjectKey]:
-    """Every Secret and ConfigMap that a raw spec names.
-
-    Tolerant, because an invalid spec must wake its loop too.
-    """
-    certificate = spec.get("certificate") or {}
-    secrets = {
-        ((spec.get("credentials") or {}).get("apiTokenSecretRef") or {}).get("name"),
-        (certificate.get("secretRef") or {}).get("name"),
-        (certificate.get("generate") or {}).get("secretName") or f"{key.name}-aop",
-    }
-    maps = [
-        (origin.get(kind.name) or {}).get(kind.reference) or {}
-        for origin in spec.get("origins") or ()
-        for kind in KINDS.values()
-    ]
-    return frozenset(
-        {
-            *(ObjectKey(key.namespace, secret) for secret in secrets if secret),
-            *(
-                ObjectKey(ref["namespace"], ref["name"])
-                for ref in maps
-                if ref.get("namespace") and ref.get("name")
-            ),
-        }
-    )

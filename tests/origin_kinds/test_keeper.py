@@ -15,9 +15,10 @@ import pytest
 
 from aop.api import AuthenticatedOriginPull, Status
 from aop.cluster import Cluster, Conflict
-from aop.observe.origin import OriginKeeper, Wanted
+from aop.observe.origin import OriginKeeper
 from aop.observe.origins import OriginKeepers
 from aop.observe.replicas import ReplicaReader
+from aop.observe.wanted import Wanted
 from aop.observed import Configured, ObservedOrigin
 from aop.origins.kind import OriginKind
 from aop.origins.sites import Read

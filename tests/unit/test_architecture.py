@@ -162,7 +162,6 @@ def defined(tree: ast.AST) -> Iterator[tuple[ast.stmt, str]]:
 
 BY_DRIVER = (
     "observe/sources.py",
-    "observe/origin.py",
     "observe/rollouts.py",
     "observe/writing.py",
     "orphans.py",

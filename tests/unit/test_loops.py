@@ -10,11 +10,12 @@ import pytest
 
 from aop.alerts import AlertsKeeper
 from aop.api import AuthenticatedOriginPull, Status
+from aop.api.manifest import is_edited, references
 from aop.clock import Clock
 from aop.cloudflare import Cloudflare
 from aop.cluster import Cluster, Kind
 from aop.health import OVERDUE_S, Health
-from aop.loops import Loops, is_edited, references
+from aop.loops import Loops
 from aop.metrics import MeasuredObject, Metrics, WaitingFigures
 from aop.observe import Observer
 from aop.observe.edge import EdgeReader

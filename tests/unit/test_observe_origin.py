@@ -12,11 +12,12 @@ import pytest
 from aop.api import AuthenticatedOriginPull, Status
 from aop.cluster import Cluster, Kind
 from aop.errors import Blocked, Reason
-from aop.observe.origin import OriginKeeper, origins_of
+from aop.observe.origin import OriginKeeper
 from aop.observe.origins import OriginKeepers
 from aop.observe.pauses import MOST_S, SHOWN_S
 from aop.observe.replicas import ReplicaReader
 from aop.observe.views import Question, ReplicaMemory
+from aop.observe.wanted import origins_of
 from aop.probe import Failure, FailureKind, ReplicaAddress
 from aop.settings import Settings
 from aop.terms import Claim, Mode, ObjectKey, Target

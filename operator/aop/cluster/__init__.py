@@ -11,8 +11,9 @@ import os
 # environment nor a passwd file knows one.
 os.environ.setdefault("HOME", "/")
 
-from aop.cluster.client import Cluster, ClusterError, Conflict, connect, lean, without_writers
+from aop.cluster.client import Cluster, ClusterError, Conflict, connect
 from aop.cluster.events import EventType, Subject, event
+from aop.cluster.kept import lean
 from aop.cluster.user import ReadingCluster, Right, UserCluster, connect_as_user
 from aop.terms.kinds import Kind
 
@@ -30,5 +31,4 @@ __all__ = [
     "connect_as_user",
     "event",
     "lean",
-    "without_writers",
 ]

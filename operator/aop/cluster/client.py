@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -40,8 +39,6 @@ SENDING = 1 / 6
 """The share of a change's time within which it has to be on its way. The API server gets the rest,
 which it counts from the arrival (facts: kubernetes#time-limit-of-a-request)."""
 PAGE = 500
-SHORT = 40
-"""Letters of a word that many objects have in common: a reason, a name, a moment."""
 
 
 class ClusterError(Transient):
@@ -318,35 +315,3 @@ def _failure(what: str, status: int, text: str, retry_after: str | None) -> Clus
     seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
     error = Conflict if status == 409 else ClusterError
     return error(f"cannot {what}: HTTP {status}: {message}", status=status, retry_after_s=seconds)
-
-
-def without_writers(manifest: Manifest) -> Manifest:
-    """The object without the note of who has written which field.
-
-    That takes as much memory as all the rest, of hundreds of objects for which nobody asks it.
-    """
-    metadata = manifest.get("metadata") or {}
-    if "managedFields" not in metadata:
-        return manifest
-    kept = {name: value for name, value in metadata.items() if name != "managedFields"}
-    return {**manifest, "metadata": kept}
-
-
-def lean(manifest: Manifest) -> Manifest:
-    """The object as one of thousands is kept, in half the memory.
-
-    Without the note of who has written which field, and with names and short words that all of
-    them share.
-    """
-    kept: Manifest = _shared(without_writers(manifest))
-    return kept
-
-
-def _shared(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {sys.intern(name): _shared(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [_shared(one) for one in value]
-    if isinstance(value, str) and len(value) <= SHORT:
-        return sys.intern(value)
-    return value

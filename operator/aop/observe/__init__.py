@@ -23,11 +23,12 @@ from aop.observe.awaited import AT_LATEST_S
 from aop.observe.edge import AskedOrigin, EdgeReader, on_its_way
 from aop.observe.memory import Memory
 from aop.observe.objects import Objects, zone_id_of
-from aop.observe.origin import NO_TOKEN, Wanted, origins_of
+from aop.observe.origin import NO_TOKEN
 from aop.observe.origins import OriginKeepers
 from aop.observe.referenced import ReferencedSecrets
 from aop.observe.secrets import Secrets
 from aop.observe.views import TURN_S
+from aop.observe.wanted import Wanted, origins_of
 from aop.observe.zone import ZoneReader, awaited, is_still
 from aop.observed import (
     Configured,
@@ -109,9 +110,7 @@ class Observer:
             )
             evidence = await self._evidence(pull, origins, memory, until_s, asking=asking)
         # In no lane: a thousand that wait for Cloudflare cost nothing, and hold up nobody's look.
-        await asyncio.wait({zone_task}, timeout=max(0.0, until_s - self._clock.monotonic_s()))
-        if zone_task.done():
-            memory.zone, memory.zone_task = zone_task.result(), None
+        await self._await_zone(zone_task, memory, until_s)
         if isinstance(memory.zone, ObservedZone):
             self.objects.has_shown(pull, memory.zone.id)
             evidence = (
@@ -136,11 +135,14 @@ class Observer:
             ),
             alerts=memory.alerts,
             unnoted=memory.kept_note.unnoted if memory.kept_note else None,
-            limits=Limits(
-                teardown_patience_s=self._settings.teardown_patience_s,
-                stale_after_s=max(30.0, self._edge.cadence_s(memory) * 3),
-                looks_to_come_s=max(30.0, FIRST_LOOKS_S * self.objects.count),
-            ),
+            limits=self._limits(memory),
+        )
+
+    def _limits(self, memory: Memory) -> Limits:
+        return Limits(
+            teardown_patience_s=self._settings.teardown_patience_s,
+            stale_after_s=max(30.0, self._edge.cadence_s(memory) * 3),
+            looks_to_come_s=max(30.0, FIRST_LOOKS_S * self.objects.count),
         )
 
     def _lane(self, memory: Memory) -> AbstractAsyncContextManager[None]:
@@ -304,6 +306,17 @@ class Observer:
             reading = self._read_zone(pull, access, memory, ours)
             memory.zone_task = asyncio.create_task(reading)
         return memory.zone_task
+
+    async def _await_zone(
+        self,
+        reading: asyncio.Task[ObservedZone | Unknown | None],
+        memory: Memory,
+        until_s: float,
+    ) -> None:
+        """Take what was read, if it is there in time; else a later look does."""
+        await asyncio.wait({reading}, timeout=max(0.0, until_s - self._clock.monotonic_s()))
+        if reading.done():
+            memory.zone, memory.zone_task = reading.result(), None
 
     async def _read_zone(
         self,

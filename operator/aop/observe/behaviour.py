@@ -113,15 +113,9 @@ def behaviour_of(
     asks = refused_by_server(by[Presented.FOREIGN].check, refuses) or (
         stranger is not None and stranger.presented != NONE
     )
-    if gate.turned_away(Presented.NONE):
-        mode = Mode.REQUIRE
-    elif gate.turned_away(Presented.FOREIGN):
-        mode = Mode.OPTIONAL
-    else:
-        mode = Mode.REQUEST if asks else Mode.OFF
     return HostBehaviour(
         host,
-        mode,
+        _mode(gate, asks=asks),
         accepts=frozenset(
             identity.sha256 for presented, identity in identities.items() if presented in passing
         ),
@@ -132,6 +126,14 @@ def behaviour_of(
         own=own,
         believes=told_by if nobody is not None and nobody.presented != NONE else (),
     )
+
+
+def _mode(gate: AskedGate, *, asks: bool) -> Mode:
+    if gate.turned_away(Presented.NONE):
+        return Mode.REQUIRE
+    if gate.turned_away(Presented.FOREIGN):
+        return Mode.OPTIONAL
+    return Mode.REQUEST if asks else Mode.OFF
 
 
 def oddity_of(

@@ -11,9 +11,8 @@ visitors.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -22,52 +21,30 @@ from aop.clock import Clock
 from aop.cluster import Cluster
 from aop.observe.awaited import AwaitedRevision
 from aop.observe.published import Followed, PublishedMemory
+from aop.observe.refusals import Refusals
 from aop.observe.replicas import ReplicaReader
 from aop.observe.rollouts import Rollouts
-from aop.observe.source import Known, Source
-from aop.observe.sources import KnownObjects, Pace, Sources
-from aop.observe.views import Question, ReplicaMemory, may_serve, observed_replica
+from aop.observe.rounds import Rounds
+from aop.observe.source import Known
+from aop.observe.sources import KnownObjects, Pace, Sources, scope_of
+from aop.observe.views import Question
+from aop.observe.wanted import Wanted, hosts_of
 from aop.observe.writing import OriginWriter
 from aop.observed import Configured, LeftOut, ObservedOrigin, ObservedReplica, Unknown, Wildcard
 from aop.origins.check import check_path, gate_path
 from aop.origins.kind import OriginKind, Site
-from aop.origins.sites import Objects, Published, Read, Rejection, Replica, Scope
-from aop.probe import ClientIdentity, Paths, Presented, ReplicaAddress
+from aop.origins.sites import Objects, Published, Read, Rejection
+from aop.probe import ClientIdentity, Paths, Presented
 from aop.schema import Model
 from aop.settings import Settings
-from aop.terms import Kind, Target
+from aop.terms import Target
 
-Manifest = dict[str, Any]
 Wake = Callable[[frozenset[str]], None]
 """Has the objects with these uids look."""
 
-EVENTS_AFTER_S = 1.0
-"""When a revision that nobody shows is worth a look at the Events."""
 NO_TOKEN = "00000000"  # noqa: S105 - a path, no credential
 """Stands in for the secret part of the check path where none is known: the answer still shows who
 is refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """One origin of the spec, or one that the record says was claimed."""
-
-    name: str
-    target: Target
-    spec: Model | None
-    """What the user writes of it; None: it has left the spec."""
-
-    @property
-    def wanted(self) -> bool:
-        """It is in the spec."""
-        return self.spec is not None
-
-
-def origins_of(pull: AuthenticatedOriginPull, claimed: tuple[Target, ...]) -> tuple[Wanted, ...]:
-    """The spec's origins, then those that were claimed and have left it."""
-    named = [Wanted(it.name, it.target, it.spec) for it in pull.spec.origins]
-    gone = [target for target in claimed if target not in {it.target for it in named}]
-    return (*named, *(Wanted(f"{target.name} (dropped)", target, None) for target in gone))
 
 
 class OriginKeeper:
@@ -89,21 +66,11 @@ class OriginKeeper:
         self.target = target
         self._words = kind.words(target)
         self._carrier = kind.carrier(target)
-        scope = Scope(
-            () if settings.list_all_ingresses else settings.watch_namespaces,
-            cluster=settings.list_all_ingresses,
-            routers=settings.list_ingress_routes,
-            routes=settings.list_routes,
-            proxies=settings.proxy_namespaces,
-        )
-        self._reads = kind.reads(target, scope)
-        self._cluster = cluster
-        self._reader = reader
+        self._reads = kind.reads(target, scope_of(settings))
         self._sources = sources
         self._settings = settings
         self._clock = clock
         self._wake = wake
-        self._events: dict[str, Source[list[Manifest]]] = {}
         self._memory = PublishedMemory()
         self._calm = False
         """Every replica was seen to run what is published."""
@@ -115,27 +82,17 @@ class OriginKeeper:
         """What was read last and for whom, and the origin that was made of it."""
         self._open: tuple[Site | None, dict[tuple[str, ...], tuple[str, ...]]] = None, {}
         """What the origin that was read last leaves open, by patterns."""
-        self._replicas: dict[str, ReplicaMemory] = {}
-        """By pod uid."""
         self._lowest: int | None = None
         """Every replica was seen to run this revision or a later one."""
         self._troubled: frozenset[str] = frozenset()
-        """Uids of the pods that could not be asked."""
-        self._rounds: dict[tuple[str, str], asyncio.Task[None]] = {}
-        """Questions under way, by pod and object."""
-        self._awaits_answers: set[str] = set()
-        """Objects that are woken when theirs are answered."""
+        """Uids of the pods that could not be asked at the last look."""
+        self._rounds = Rounds(reader, clock, wake)
         self.awaited = AwaitedRevision(wake)
         self.rollouts = Rollouts(kind, target, self._reads, cluster, sources, clock)
+        self._refusals = Refusals(cluster, self._memory, self.rollouts, clock, kind.capabilities)
+        carrier = sources.of(self._carrier)
         self.writer = OriginWriter(
-            kind,
-            target,
-            cluster,
-            sources.of(self._carrier),
-            self._memory,
-            self._notice,
-            clock,
-            wake,
+            kind, target, cluster, carrier, self._memory, self._notice, clock, wake
         )
 
     # --- looking ----------------------------------------------------------------------------------
@@ -156,82 +113,42 @@ class OriginKeeper:
         is asked for its sake unless its claim is there. An object is `resting` when it waits for
         nothing.
         """
-        if resting:
-            self._waiting.discard(pull.uid)
-        else:
-            self._waiting.add(pull.uid)
-        self.writer.busy = len(self._waiting)
+        self._note_waiting(pull.uid, resting=resting)
         reading = await self._sources.look(self._reads, until_s=until_s, pace=self._pace)
         if reading.lost is not None:
-            return self._seen_as(wanted, reading.lost)
+            return self._unread(wanted, reading.lost)
         site = self._noticed(reading, wanted.spec, pull.uid)
-        followed, published = self._memory.follow(pull.uid), site.published
-        configured = self._configured(pull.uid, site)
-        hosts, left_out = self._hosts(pull, wanted, site, complete=reading.complete)
-        verifiers = site.verifiers(hosts)
-        question = self._question(
-            pull, site, hosts or (pull.spec.zone.name,), frozenset(verifiers), identities, followed
-        )
+        followed = self._memory.follow(pull.uid)
+        origin = self._as_read(pull, wanted, site, complete=reading.complete)
+        question = self._question(pull, site, origin, identities, followed)
         asked = asking or question.claim is not None or not wanted.wanted or pull.deleting
         if asked:
-            await self._ask(pull.uid, site, question, until_s)
+            await self._rounds.ask(pull.uid, site, question, until_s)
             self._notice_trouble(pull.uid)
-        replicas = self._observed(site, question, asked=asked)
-        followed.notice_applied(published, replicas, self._clock.now())
+        replicas = self._rounds.observed(site, question, asked=asked)
+        followed.notice_applied(site.published, replicas, self._clock.now())
         waits = asked and not resting and question.claim is not None
-        self._note_unseen(pull.uid, replicas, hosts, waits=waits)
+        self._note_unseen(pull.uid, replicas, origin.hosts, waits=waits)
         self._note_progress(site, replicas)
-        refusal = await self._refusal(site, replicas, until_s)
-        rejected = refusal is not None and refusal.ours
-        joint = rejected and self.writer.went_out_with_others(pull.uid)
-        if joint:
-            self.writer.try_each_alone()
-        patterns = pull.spec.hostname_patterns
+        refusal = await self._refusals.look(site, replicas, until_s)
+        origin = self._refused(origin, refusal, pull.uid)
         return replace(
-            self._seen_as(wanted, configured),
-            words=replace(self._words, unread=site.unread() or self._words.unread),
-            readers=len(site.replicas),
+            origin,
             replicas=replicas,
-            hosts=hosts,
-            wildcards=tuple(
-                Wildcard(name, samples) for name, samples in site.wildcards(hosts, patterns).items()
+            foreign=origin.foreign or self._keeps_connections(site, origin),
+            rollout=self.rollouts.wanted(
+                site, wanted.spec, taken_up=self.writer.seen_everywhere == site.published.revision
             ),
-            open=self._left_open(site, patterns),
-            left_out=left_out,
-            foreign=site.objection(wanted.spec) or self._taken_up_in_place(site)
-            if wanted.wanted and configured
-            else None,
-            displaced=tuple(LeftOut(host, why) for host, why in sorted(verifiers.items())),
-            unserved=tuple(
-                LeftOut(host, why) for host, why in sorted(site.unserved(hosts).items())
-            ),
-            rejected=refusal.words if refusal and refusal.ours else None,
-            stuck=self._stuck(refusal.words) if refusal and not refusal.ours else None,
             overwritten=self._memory.disturbance.overwritten,
             undone=self._memory.disturbance.times,
-            rollout=self.rollouts.wanted(
-                site, wanted.spec, taken_up=self.writer.seen_everywhere == published.revision
-            ),
-            next_rollout=site.next_rollout(wanted.spec),
-            misplaced=site.misplaced(pull.uid, wanted.spec),
             stale=reading.stale,
-            joint=joint,
             next_write_at=self.writer.next_at(),
             published_at=followed.published_at,
             applied_at=followed.applied_at,
         )
 
-    def _note_progress(self, site: Site, replicas: tuple[ObservedReplica, ...]) -> None:
-        """Note how far the replicas are with what is published, for all who share the origin."""
-        self._notice_revisions(self._revisions(site))
-        self.writer.turns.look_at_the_clock()
-        published = site.published
-        self._calm = published.intact and self.writer.seen_everywhere == published.revision
-        if self._calm and all(one.ready for one in replicas):
-            self.rollouts.note_in_force(published.revision)
-
-    def _seen_as(self, wanted: Wanted, configured: Any) -> ObservedOrigin:
-        """What is known of the origin before anybody is asked."""
+    def _unread(self, wanted: Wanted, configured: Any) -> ObservedOrigin:
+        """What is known of the origin before its objects are."""
         allowed = self._settings.ingress_config_maps
         return ObservedOrigin(
             wanted.name,
@@ -243,6 +160,60 @@ class OriginKeeper:
             allowed=not allowed or str(self.target.key) in allowed,
             replicas=configured if isinstance(configured, Unknown) else (),
         )
+
+    def _as_read(
+        self, pull: AuthenticatedOriginPull, wanted: Wanted, site: Site, *, complete: bool
+    ) -> ObservedOrigin:
+        """What its objects say of the origin, before any replica is asked.
+
+        `complete`: everything could be listed.
+        """
+        configured, patterns = self._configured(pull.uid, site), pull.spec.hostname_patterns
+        served = hosts_of(pull, wanted, site, complete=complete)
+        hosts, wildcards = served.hosts, site.wildcards(served.hosts, patterns)
+        return replace(
+            self._unread(wanted, configured),
+            words=replace(self._words, unread=site.unread() or self._words.unread),
+            readers=len(site.replicas),
+            hosts=hosts,
+            wildcards=tuple(Wildcard(name, samples) for name, samples in wildcards.items()),
+            open=self._left_open(site, patterns),
+            left_out=_left_out(served.left_out),
+            foreign=site.objection(wanted.spec) if wanted.wanted and configured else None,
+            displaced=_left_out(site.verifiers(hosts)),
+            unserved=_left_out(site.unserved(hosts)),
+            next_rollout=site.next_rollout(wanted.spec),
+            misplaced=site.misplaced(pull.uid, wanted.spec),
+        )
+
+    def _refused(
+        self, origin: ObservedOrigin, refusal: Rejection | None, uid: str
+    ) -> ObservedOrigin:
+        """The same with what it says of the current text; of a joint write each is tried alone."""
+        if refusal is None:
+            return origin
+        if not refusal.ours:
+            return replace(origin, stuck=self._stuck(refusal.words))
+        joint = self.writer.went_out_with_others(uid)
+        if joint:
+            self.writer.try_each_alone()
+        return replace(origin, rejected=refusal.words, joint=joint)
+
+    def _note_waiting(self, uid: str, *, resting: bool) -> None:
+        if resting:
+            self._waiting.discard(uid)
+        else:
+            self._waiting.add(uid)
+        self.writer.busy = len(self._waiting)
+
+    def _note_progress(self, site: Site, replicas: tuple[ObservedReplica, ...]) -> None:
+        """Note how far the replicas are with what is published, for all who share the origin."""
+        self._notice_revisions(self._rounds.revisions(site))
+        self.writer.turns.look_at_the_clock()
+        published = site.published
+        self._calm = published.intact and self.writer.seen_everywhere == published.revision
+        if self._calm and all(one.ready for one in replicas):
+            self.rollouts.note_in_force(published.revision)
 
     @property
     def _pace(self) -> Pace:
@@ -299,20 +270,7 @@ class OriginKeeper:
         if self._lowest is None or self._lowest < since:
             self.awaited.wait(uid)
             return True
-        if self._is_asking(uid):
-            self._awaits_answers.add(uid)
-            return True
-        return False
-
-    def _is_asking(self, uid: str) -> bool:
-        """Some replica has not answered yet what the object has asked."""
-        rounds = (self._rounds.get((replica, uid)) for replica in self._replicas)
-        return any(one is not None and not one.done() for one in rounds)
-
-    def _note_answers(self, uid: str) -> None:
-        if uid in self._awaits_answers and not self._is_asking(uid):
-            self._awaits_answers.remove(uid)
-            self._wake(frozenset({uid}))
+        return self._rounds.await_answers(uid)
 
     def forget(self) -> None:
         """What carries our claims has changed: read it again at the next look."""
@@ -323,7 +281,7 @@ class OriginKeeper:
         self._memory.drop(uid)
         self._waiting.discard(uid)
         self._unseen.discard(uid)
-        self._awaits_answers.discard(uid)
+        self._rounds.drop(uid)
         self.awaited.drop(uid)
         self.writer.drop(uid)
 
@@ -356,40 +314,14 @@ class OriginKeeper:
 
     def _notice_trouble(self, uid: str) -> None:
         """That a replica cannot be asked any more, or can again, concerns all who share it."""
-        troubled = frozenset(one for one, memory in self._replicas.items() if memory.error)
+        troubled = self._rounds.troubled
         if troubled != self._troubled:
             self._troubled = troubled
             self._wake_others(uid)
 
     def _notice(self, published: Published, ours: bool = False, by: str = "") -> None:
         if self._memory.notice(published, self._clock.now(), ours=ours, by=by):
-            for replica in self._replicas.values():
-                replica.forget_hosts()
-
-    # --- hosts ------------------------------------------------------------------------------------
-
-    @staticmethod
-    def _hosts(
-        pull: AuthenticatedOriginPull, wanted: Wanted, site: Site, *, complete: bool
-    ) -> tuple[tuple[str, ...], tuple[LeftOut, ...]]:
-        """The hosts in scope, and those that the text cannot carry.
-
-        An origin that has left the spec is still to be seen refusing nobody, so its hosts are asked
-        about all the same; so are those that are required while not everything can be listed: a
-        list that is not there says that nothing has gone.
-        """
-        claim = site.published.standing.get(pull.uid)
-        required = (
-            (*claim.required, *claim.excepted) if claim and not (wanted.wanted and complete) else ()
-        )
-        served = site.hosts(
-            pull.spec.zone.name,
-            pull.spec.hostname_patterns,
-            (*pull.spec.concrete_hosts, *required),
-        )
-        return served.hosts, tuple(
-            LeftOut(host, why) for host, why in sorted(served.left_out.items())
-        )
+            self._rounds.forget_hosts()
 
     # --- replicas ---------------------------------------------------------------------------------
 
@@ -397,15 +329,15 @@ class OriginKeeper:
         self,
         pull: AuthenticatedOriginPull,
         site: Site,
-        hosts: tuple[str, ...],
-        own: frozenset[str],
+        origin: ObservedOrigin,
         identities: Mapping[Presented, ClientIdentity],
         followed: Followed,
     ) -> Question:
-        token = self._memory.path_token or NO_TOKEN
+        """What the object wants to know of each replica."""
+        token, hosts = self._memory.path_token or NO_TOKEN, origin.hosts or (pull.spec.zone.name,)
         return Question(
             hosts=hosts,
-            own=own,
+            own=frozenset(one.host for one in origin.displaced),
             identities=identities,
             claim=site.published.standing.get(pull.uid),
             since=self._memory.entries_since(site, hosts),
@@ -415,34 +347,6 @@ class OriginKeeper:
             refuses_certificate=self.kind.refuses_certificate,
             told_by=self.kind.capabilities.told_by,
         )
-
-    async def _ask(self, uid: str, site: Site, question: Question, until_s: float) -> None:
-        """Ask every replica that may serve; a question that hangs goes on without this look."""
-        self._replicas = {
-            replica.uid: self._replicas.get(replica.uid) or ReplicaMemory()
-            for replica in site.replicas
-        }
-        self._rounds = {key: task for key, task in self._rounds.items() if not task.done()}
-        for replica in site.replicas:
-            seen, key = self._replicas[replica.uid], (replica.uid, uid)
-            seen.note_ready(now=replica.ready)
-            seen.started = replica.started
-            # Also one that is not Ready: whether it serves our text all the same can only be asked.
-            # Nobody waits for its answer.
-            if replica.ip and key not in self._rounds:
-                address = ReplicaAddress(
-                    replica.ip, replica.https_port, replica.http_port, site.proxy_protocol
-                )
-                asking = asyncio.create_task(self._reader.ask(address, question, seen))
-                asking.add_done_callback(lambda _: self._note_answers(uid))
-                self._rounds[key] = asking
-        waiting = [
-            self._rounds[key]
-            for replica in site.replicas
-            if replica.ready and (key := (replica.uid, uid)) in self._rounds
-        ]
-        if waiting:
-            await asyncio.wait(waiting, timeout=max(0.0, until_s - self._clock.monotonic_s()))
 
     def _note_unseen(
         self,
@@ -462,42 +366,12 @@ class OriginKeeper:
             self._unseen.discard(uid)
         self.writer.unseen = bool(self._unseen)
 
-    def _observed(
-        self, site: Site, question: Question, *, asked: bool
-    ) -> tuple[ObservedReplica, ...]:
-        """What is known of each that may serve.
-
-        What another object was told long ago is no fact for one that does not ask.
-        """
-        seen = [
-            (replica, self._replicas.get(replica.uid) or ReplicaMemory())
-            for replica in site.replicas
-        ]
-        known = (
-            observed_replica(replica, memory, question)
-            for replica, memory in seen
-            if may_serve(replica, memory)
-        )
-        return tuple(one if asked else replace(one, settled=False) for one in known)
-
     def _notice_revisions(self, revisions: set[int | None]) -> None:
         known = sorted(one for one in revisions if one is not None)
         everywhere = known if None not in revisions else []
         self._lowest = next(iter(everywhere), None)
         self.writer.seen_everywhere = self._lowest if len(everywhere) == 1 else None
         self.awaited.run(self._lowest)
-
-    def _revisions(self, site: Site) -> set[int | None]:
-        """What the replicas that may serve were seen to run.
-
-        None stands for those that cannot be asked, or have not shown it for sure.
-        """
-        known = [(one, self._replicas.get(one.uid) or ReplicaMemory()) for one in site.replicas]
-        return {
-            memory.revision if memory.settled and not memory.error else None
-            for replica, memory in known
-            if may_serve(replica, memory)
-        }
 
     def _left_open(self, site: Site, patterns: tuple[str, ...]) -> tuple[str, ...]:
         """Worked out once, because there may be thousands of routers to look at."""
@@ -508,68 +382,17 @@ class OriginKeeper:
             known[patterns] = site.left_open(patterns)
         return known[patterns]
 
-    def _taken_up_in_place(self, site: Site) -> str | None:
+    def _keeps_connections(self, site: Site, origin: ObservedOrigin) -> str | None:
         """Which replica judges connections of before by what is published, where that matters."""
-        if not self.kind.capabilities.keeps_connections:
+        if not (self.kind.capabilities.keeps_connections and origin.wanted and origin.configured):
             return None
-        for replica in site.replicas:
-            memory = self._replicas.get(replica.uid)
-            if memory and memory.settled and replica.started and memory.in_place == replica.started:
-                return (
-                    f"pod {replica.name} took up revision {memory.revision} while it was running, so that connections which the edge made before it presented "
-                    f"anything would be refused once a certificate is required. {self._words.in_place}"
-                )
-        return None
-
-    # --- what the origin says of its text ---------------------------------------------------------
-
-    async def _refusal(
-        self, site: Site, replicas: tuple[ObservedReplica, ...], until_s: float
-    ) -> Rejection | None:
-        """The origin's own words about the current text, while no replica shows it.
-
-        Or those of whoever has given up replacing the replicas, whatever some of them show.
-
-        No word proves nothing, and no clock does either. A pod that starts on such a text never
-        becomes Ready, but says why as well: where all have been replaced, nobody else does.
-        """
-        since, revision = self._memory.changed_at, site.published.revision
-        if revision and since and (why := site.unfinished(since + self._clock.stepped())):
-            return self.rollouts.judged(why, revision)
-        if not revision or since is None:
-            self._events.clear()
+        taken_up = self._rounds.taken_up_in_place(site)
+        if taken_up is None:
             return None
-        if any(r.revision == revision for r in replicas):
-            self._events.clear()
-            return self._rejected_since(site, since + self._clock.stepped())
-        if (self._clock.now() - since).total_seconds() < EVENTS_AFTER_S:
-            return None
-        for replica in site.replicas:
-            source = self._events.setdefault(replica.name, self._events_of(replica))
-            events = await source.look(
-                within_s=EVENTS_AFTER_S, patience_s=until_s - self._clock.monotonic_s()
-            )
-            if isinstance(events, Known) and (
-                refusal := site.rejection(events.value, replica, since + self._clock.stepped())
-            ):
-                words = f"pod {replica.name}: {refusal.words}"
-                return self.rollouts.judged(replace(refusal, words=words), revision)
-        return None
-
-    def _rejected_since(self, site: Site, since: datetime) -> Rejection | None:
-        """What is said without Events of a text that was in force, where that has an end by it."""
-        if not self.kind.capabilities.fails_rejected:
-            return None
-        refusals = (site.rejection((), replica, since) for replica in site.replicas)
-        return next((one for one in refusals if one is not None), None)
-
-    def _events_of(self, replica: Replica) -> Source[list[Manifest]]:
-        fields = f"involvedObject.name={replica.name}"
-        return Source(
-            f"the Events of pod {replica.key}",
-            lambda: self._cluster.list(Kind.EVENT, replica.key.namespace, fields=fields),
-            self._clock,
-            needed=False,
+        replica, revision = taken_up
+        return (
+            f"pod {replica.name} took up revision {revision} while it was running, so that connections which the edge made before it presented "
+            f"anything would be refused once a certificate is required. {self._words.in_place}"
         )
 
     def _stuck(self, words: str) -> str:
@@ -584,3 +407,7 @@ def _same(before: Objects, now: Objects, but: Read | None = None) -> bool:
     return before.keys() == now.keys() and all(
         now[read] is before[read] for read in now if read != but
     )
+
+
+def _left_out(whys: Mapping[str, str]) -> tuple[LeftOut, ...]:
+    return tuple(LeftOut(host, why) for host, why in sorted(whys.items()))

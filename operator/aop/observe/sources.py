@@ -13,7 +13,7 @@ from aop.clock import Clock
 from aop.cluster import Cluster, lean
 from aop.observe.source import Known, Source
 from aop.observed import Unknown
-from aop.origins.sites import Json, Need, Objects, Read
+from aop.origins.sites import Json, Need, Objects, Read, Scope
 from aop.settings import Settings
 from aop.terms import ObjectKey
 
@@ -164,3 +164,14 @@ def _versions(manifests: Sequence[Json]) -> list[object]:
         (one["metadata"].get("uid"), one["metadata"].get("resourceVersion") or one)
         for one in manifests
     ]
+
+
+def scope_of(settings: Settings) -> Scope:
+    """What the settings let drivers look at."""
+    return Scope(
+        () if settings.list_all_ingresses else settings.watch_namespaces,
+        cluster=settings.list_all_ingresses,
+        routers=settings.list_ingress_routes,
+        routes=settings.list_routes,
+        proxies=settings.proxy_namespaces,
+    )

@@ -118,37 +118,36 @@ class ZoneReader:
         if cloudflare.failure and cloudflare.retry_at and now < cloudflare.retry_at:
             return cloudflare.failure
         known = frozenset(pin.sha256 for pin in ours)
-        look = Look(
-            pull,
-            memory,
-            now,
-            known,
-            self._settings,
-            settling(memory, now, self._settings.quiet_period_s),
-        )
+        settles = settling(memory, now, self._settings.quiet_period_s)
+        look = Look(pull, memory, now, known, self._settings, settles)
         try:
             zone = await self._read(look, cloudflare.access)
         except RateLimited as error:
-            if cloudflare.failure is None and look.remembers:
-                return look.last_known()
-            if cloudflare.failure is not None and error.failure is None:  # nothing new was heard
-                cloudflare.retry_at = now + timedelta(seconds=error.retry_after_s or 0.0)
-                return cloudflare.failure
-            return _failed(cloudflare, error, now, self._settings.resync_s)
+            return self._postponed(look, error)
         except AopError as error:
             return _failed(cloudflare, error, now, self._settings.resync_s)
         except Exception as error:
             log.exception("bug while reading zone %s for %s", pull.spec.zone.name, pull.key)
-            if self._metrics is not None:
-                self._metrics.reader_bugs.labels(reader="cloudflare").inc()
-            what = f"{type(error).__name__} in the operator while it read Cloudflare, whose answer it may not understand"
-            bug = Transient(
-                f"{what}. The operator's log has the traceback; the operator tries again"
-            )
-            return _failed(cloudflare, bug, now, self._settings.resync_s)
+            return _failed(cloudflare, self._bug(error), now, self._settings.resync_s)
         cloudflare.failure, cloudflare.failed_at = None, None
         cloudflare.good = cloudflare.access if zone is not None else cloudflare.good
         return zone
+
+    def _postponed(self, look: Look, error: RateLimited) -> ObservedZone | Unknown | None:
+        """Calls are scarce: what was known counts until the next is due."""
+        cloudflare = look.cloudflare
+        if cloudflare.failure is None and look.remembers:
+            return look.last_known()
+        if cloudflare.failure is not None and error.failure is None:  # nothing new was heard
+            cloudflare.retry_at = look.now + timedelta(seconds=error.retry_after_s or 0.0)
+            return cloudflare.failure
+        return _failed(cloudflare, error, look.now, self._settings.resync_s)
+
+    def _bug(self, error: Exception) -> Transient:
+        if self._metrics is not None:
+            self._metrics.reader_bugs.labels(reader="cloudflare").inc()
+        what = f"{type(error).__name__} in the operator while it read Cloudflare, whose answer it may not understand"
+        return Transient(f"{what}. The operator's log has the traceback; the operator tries again")
 
     async def _read(self, look: Look, access: Access) -> ObservedZone | None:
         cloudflare, now = look.cloudflare, look.now
