@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import lives
 from how_to import NAMESPACE, RELEASE, HowTo, of_the_sandbox
@@ -27,8 +29,22 @@ pytestmark = [pytest.mark.timeout(300)]
 
 ADDED = {
     "nginx": ("include aop/http*.conf;", "include aop/server*.conf;"),
+    # Its module for Lua this site has anyway, because it answers with it.
+    "apache": ("IncludeOptional conf/aop/*.conf",),
+    "haproxy": (
+        "setenv AOP_DEFAULTS base",
+        'from "${AOP_DEFAULTS}"',
+        "verify optional ca-file /usr/local/etc/haproxy/tls/tls.crt no-ca-names crt-ignore-err all ca-ignore-err all",
+    ),
+    "caddy": (
+        "order invoke first",
+        "&(aop) { import aop/*.caddy }",
+        "invoke aop",
+        "client_auth { mode request }",
+    ),
+    "traefik": (),
 }
-"""The words of each page that its reader adds to a configuration of theirs."""
+"""The words of each page that its reader adds to a configuration of theirs; Traefik's is YAML."""
 
 
 def anywhere(words: str) -> re.Pattern[str]:
@@ -84,6 +100,50 @@ class Owner:
         return text
 
 
+class OwnerOfTraefik(Owner):
+    """Who has objects of Traefik's besides, and a configuration in YAML."""
+
+    def __init__(self, page: HowTo, frontend: Frontend, plane: ControlPlane) -> None:
+        super().__init__(page, frontend, "traefik")
+        self._objects, self._plane = page.objects(), plane
+        (self._provider,) = (one for one in page.documents() if "providers" in one)
+        specs = (one.get("spec", {}) for one in page.documents())
+        (self._below,) = (one for one in specs if "parentRefs" in one)
+        app = plane.kubectl("get", "--namespace", "web", "ingressroute", "app", "--output=json")
+        self._app = json.loads(app)
+
+    def unprepared(self) -> None:
+        """Its routers are at the entry points themselves, and nobody is asked for a certificate."""
+        at = {"websecure": {"tls": {"secretName": "frontend-tls"}}, "web": {}}
+        for (entry_point, tls), name in zip(at.items(), ("app", "app-plain"), strict=True):
+            spec = {"entryPoints": [entry_point], "routes": self._app["spec"]["routes"], **tls}
+            self._route(name, spec)
+        for one in reversed(self._objects):
+            self._delete(one["kind"], one["metadata"]["name"])
+        super().unprepared()
+
+    def prepares(self) -> None:
+        self._plane.apply(self._objects)
+        self._route("app", {"routes": self._app["spec"]["routes"], **self._below})
+        self._delete("IngressRoute", "app-plain")
+        super().prepares()
+
+    def _without(self, text: str) -> str:
+        conf = yaml.safe_load(text)
+        for name, provider in self._provider["providers"].items():
+            assert conf["providers"].pop(name, provider) == provider, name
+        without: str = yaml.safe_dump(conf)
+        return without
+
+    def _route(self, name: str, spec: dict[str, Any]) -> None:
+        metadata = {"name": name, "namespace": "web"}
+        kind = {key: self._app[key] for key in ("apiVersion", "kind")}
+        self._plane.apply({**kind, "metadata": metadata, "spec": spec})
+
+    def _delete(self, kind: str, name: str) -> None:
+        self._plane.kubectl("delete", "--namespace", "web", "--ignore-not-found", kind, name)
+
+
 @pytest.fixture(params=list(ADDED))
 def kind(request: pytest.FixtureRequest) -> str:
     """A server that runs here."""
@@ -119,7 +179,11 @@ def test_the_page_leads_from_nothing_to_hosts_that_refuse_strangers(
     layout = Layout(workload="Deployment", server=kind, manifests=None)
     with Scene(layout, plane, with_operator=False) as scene:
         frontend = scene.sandbox.frontend
-        owner = Owner(page, frontend, kind)
+        owner = (
+            OwnerOfTraefik(page, frontend, plane)
+            if kind == "traefik"
+            else Owner(page, frontend, kind)
+        )
         owner.unprepared()
         by_helm.upgrade(RELEASE, NAMESPACE, {**page.values(), **of_the_sandbox(scene)})
         with DeployedOperator(plane, tmp_path), scene.visitors(redirects=True) as visitors:
