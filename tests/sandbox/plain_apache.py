@@ -84,7 +84,7 @@ class PlainApache(PlainServer):
                 address=self.address,
                 port=port,
                 folder=self.folder,
-                also=self.also_in_servers,
+                also=self.also_for(name),
                 tls=tls.format(folder=self.folder),
                 in_host="" if name in self.servers_without else IN_HOST,
             )

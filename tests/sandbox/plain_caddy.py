@@ -96,7 +96,7 @@ class PlainCaddy(PlainServer):
                 folder=self.folder,
                 https=self.https_port,
                 plain=self.http_port,
-                also=self.also_in_servers,
+                also=self.also_for(name),
                 in_site="" if name in self.servers_without else IN_SITE,
                 in_tls="" if name in self.servers_without else IN_TLS,
             )

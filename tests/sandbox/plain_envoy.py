@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from sandbox import envoy
 from sandbox.kubernetes.certificates import ClusterAuthority
-from sandbox.plain_server import PlainServer
+from sandbox.plain_server import SITE_PATH, PlainServer
 from sandbox.ports import free_port
 
 V3 = "type.googleapis.com/envoy.extensions"
@@ -96,12 +96,14 @@ class PlainEnvoy(PlainServer):
         }
 
     def _virtual_host(self, name: str, domain: str) -> dict[str, Any]:
-        answer = {"status": 200, "body": {"inline_string": "app"}}
-        route: dict[str, Any] = {"match": {"prefix": "/"}, "direct_response": answer}
+        routes = [
+            _answering({"path": SITE_PATH}, f"site={name}"),
+            _answering({"prefix": "/"}, "app"),
+        ]
         if name in self.servers_without:
-            off = {"@type": PER_ROUTE, "disabled": True}
-            route["typed_per_filter_config"] = {"lua": off}
-        return {"name": name, "domains": [domain], "routes": [route]}
+            for route in routes:
+                route["typed_per_filter_config"] = {"lua": {"@type": PER_ROUTE, "disabled": True}}
+        return {"name": name, "domains": [domain], "routes": routes}
 
 
 @dataclass
@@ -178,6 +180,11 @@ class Http3Envoy(PlainEnvoy):
                 QUIC_SOCKET, f"{QUIC}.QuicUpstreamTransport", upstream_tls_context=context
             ),
         }
+
+
+def _answering(match: dict[str, str], text: str) -> dict[str, Any]:
+    answer = {"status": 200, "body": {"inline_string": text}}
+    return {"match": match, "direct_response": answer}
 
 
 def _typed(name: str, kind: str, **config: Any) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class PlainNginx(UsersServer, AskedNginx):
                 https=self.https_port,
                 plain=self.http_port,
                 default=" default_server" if name == "_" else "",
-                also=self.also_in_servers,
+                also=self.also_for(name),
                 in_server="" if name in self.servers_without else IN_SERVER,
             )
             for name in ("_", *self.hosts, *self.servers_without)

@@ -20,6 +20,8 @@ from sandbox.waiting import until
 
 MOUNT = "aop"
 """The folder where the ConfigMap is mounted."""
+SITE_PATH = "/site"
+"""Where some of them answer `site=` and the host whose part of the configuration answers."""
 
 
 def mount(folder: Path, files: Mapping[str, str]) -> None:
@@ -43,10 +45,14 @@ class UsersServer(AskedServer):
     servers_without: Sequence[str] = ()
     """Hosts whose part of the configuration does not take in ours."""
     also_in_servers: str = ""
-    """What the user has for each host besides."""
+    """What the user has for each host besides; `<name>` is the host."""
     address: str = "127.0.0.1"
     https_port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
+
+    def also_for(self, host: str) -> str:
+        """What the user has for this host besides."""
+        return self.also_in_servers.replace("<name>", host)
 
 
 class PlainServer(UsersServer, ABC):

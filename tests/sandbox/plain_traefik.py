@@ -19,7 +19,7 @@ import yaml
 from sandbox import traefik
 from sandbox.cluster.volumes import replace_files
 from sandbox.kubernetes.certificates import ClusterAuthority
-from sandbox.plain_server import MOUNT, PlainServer
+from sandbox.plain_server import MOUNT, SITE_PATH, PlainServer
 
 TLS_OPTION = """\
 clientAuth:
@@ -40,6 +40,8 @@ passTLSClientCert:
 """The user's two middlewares, in this order."""
 RULE, PRIORITY = "PathPrefix(`/`)", 1
 """Of the user's two routers."""
+SITE_HEADER = "X-Site"
+"""In which a host's own router tells the application that it was this one."""
 
 
 class _App(BaseHTTPRequestHandler):
@@ -47,10 +49,12 @@ class _App(BaseHTTPRequestHandler):
     wbufsize = -1
 
     def do_GET(self) -> None:
+        site = self.headers.get(SITE_HEADER, "")
+        body = f"site={site}" if self.path == SITE_PATH else "app"
         self.send_response(200)
-        self.send_header("Content-Length", "3")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(b"app")
+        self.wfile.write(body.encode())
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -130,9 +134,13 @@ class PlainTraefik(PlainServer):
             rule = (
                 f"HostRegexp(`^.+[.]{name[2:]}$`)" if name.startswith("*.") else f"Host(`{name}`)"
             )
-            routers[f"app-{len(routers)}"] = {"rule": rule, **below}
+            routers[f"app-{len(routers)}"] = {"rule": rule, "middlewares": [f"is-{name}"], **below}
         for name in self.servers_without:
-            alone = {"rule": f"Host(`{name}`)", "service": "app"}
+            alone = {
+                "rule": f"Host(`{name}`)",
+                "middlewares": [f"is-{name}"],
+                "service": "app",
+            }
             routers[f"alone-{name}"] = {**alone, "entryPoints": ["websecure"], "tls": {}}
             routers[f"alone-plain-{name}"] = {**alone, "entryPoints": ["web"]}
         app = f"http://{self.address}:{self._app.server_port}"
@@ -146,6 +154,10 @@ class PlainTraefik(PlainServer):
                 "middlewares": {
                     "aop-strip": yaml.safe_load(STRIP),
                     "aop-certificate": yaml.safe_load(CERTIFICATE),
+                    **{
+                        f"is-{name}": {"headers": {"customRequestHeaders": {SITE_HEADER: name}}}
+                        for name in (*self.hosts, *self.servers_without)
+                    },
                 },
                 "routers": routers,
                 "services": {"app": {"loadBalancer": {"servers": [{"url": app}]}}},

@@ -57,7 +57,7 @@ class CaddyDialect(Dialect):
 def _maps(rules: Rules) -> Iterator[str]:
     """Whose the host is, what came there, and whether that is refused."""
     hosts = (
-        f'"~(?i){pattern_of(host.name)}" {host.zone} {WORDS[host.mode]}'
+        f'"~(?i){_in_brackets(pattern_of(host.name))}" {host.zone} {WORDS[host.mode]}'
         for host in rules.most_specific_first
     )
     yield from _map("{http.request.host}", "{aop_zone} {aop_mode}", hosts, f'{NO_ZONE} ""')
@@ -99,6 +99,14 @@ def _answers(rules: Rules) -> Iterator[str]:
 
 def _map(source: str, into: str, lines: Iterable[str], default: str) -> Iterator[str]:
     yield from _block(f"map {source} {into}", (*lines, f"default {default}"))
+
+
+def _in_brackets(pattern: str) -> str:
+    """Also where a request has the name in brackets: Caddy finds the site without them.
+
+    See facts: caddy#host-names-in-a-request.
+    """
+    return rf"^[\[]?{pattern[1:-1]}[\]]?$"
 
 
 def _block(head: str, statements: Iterable[str]) -> Iterator[str]:

@@ -17,6 +17,9 @@ SECTION = "AOP_DEFAULTS"
 It is one of theirs, and once our file is there, ours, which inherits from theirs
 (facts: haproxy#a-section-by-a-variable)."""
 
+NAMES_ONE = r"'^([a-z0-9._-]*|\[[0-9a-f:.]+\])(:[0-9]*)?$'"
+"""What a Host is that names one host, or none (facts: haproxy#host-names-in-a-request)."""
+
 
 class HaproxyDialect(Dialect):
     """Who is refused is refused for each request, by rules that come before the frontend's own.
@@ -101,6 +104,10 @@ def _answers(rules: Rules) -> Iterator[str]:
     )
     text = "return status {} content-type text/plain"
     yield f'{text.format(200)} lf-string "{answer}" if {{ path {check_path(rules.token)} }}'
+    if any(host.mode > Mode.REQUEST for host in rules.hosts):
+        # Of several names, or of none in the header, what is behind may take another one than ours.
+        yield f"return status 400 if {{ req.fhdr(host) -m found }} !{{ req.fhdr(host) -m reg -i {NAMES_ONE} }}"
+        yield "return status 400 if !{ req.fhdr(host) -m found } { url -m reg -i ^[a-z][a-z0-9+.-]*:// }"
     for mode, presented in DENIED:
         met = f"{{ ssl_fc }} {_is(mode)} {{ var(txn.aop_presented) -m str {presented} }}"
         yield f'{text.format(403)} string "{REFUSAL}" if {met}'
