@@ -72,6 +72,8 @@ def apart(fragment: dict[str, Any]) -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize("server", SERVERS)
 def test_every_object_and_every_part_of_one_stands_in_the_example(server: str) -> None:
     objects = example(server)
+    files = [file for one in objects for file in one.get("data", {}).items()]
+    objects += [yaml.safe_load(text) for name, text in files if name.endswith(".yaml")]
     parts = [
         part
         for language, text in blocks(server)
