@@ -66,6 +66,8 @@ class DeploymentWorld:
         self.refuses = False
         """Nobody listens at the pod's address."""
         self.written: list[str] = []
+        self.conflicts = 0
+        """So many changes of the Deployment are refused, because somebody was faster."""
 
     async def fetch(self, kind: Kind, key: ObjectKey) -> Json | None:
         assert (kind, key) == (Kind.CONFIG_MAP, TARGET.key)
@@ -91,6 +93,9 @@ class DeploymentWorld:
 
     async def merge(self, kind: Kind, key: ObjectKey, body: Json) -> Json:
         assert (kind, key) == (Kind.DEPLOYMENT, ObjectKey("web", "frontend"))
+        if self.conflicts:
+            self.conflicts -= 1
+            raise Conflict("somebody was faster")
         changes: Mapping[str, str | None] = body["spec"]["template"]["metadata"]["annotations"]
         self.written.append("roll out")
         changed = deepcopy(self.deployment)
@@ -212,6 +217,19 @@ async def test_where_somebody_takes_our_mark_off_it_is_not_put_back_at_once() ->
     assert (await keeping.look()).rollout is not None
     await keeping.publish(REQUIRING)
     assert (await keeping.look()).rollout is not None, "another text is rolled out at once"
+
+
+@pytest.mark.asyncio
+async def test_what_the_api_server_refuses_is_done_again_at_once() -> None:
+    """Else a relaxation would wait for a minute, because the controllers of workloads write the same object."""
+    keeping = RolloutKeeping()
+    await keeping.look()
+    await keeping.publish(OFF)
+    keeping.world.conflicts = 1
+    with pytest.raises(Conflict):
+        await keeping.roll_out()
+    await keeping.roll_out()
+    assert keeping.world.written == ["create", "roll out"]
 
 
 @pytest.mark.asyncio

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from aop.clock import Clock
-from aop.cluster import Cluster
+from aop.cluster import Cluster, ClusterError
 from aop.observe.source import AWAITED_S
 from aop.observe.sources import Pace, Sources
 from aop.origins.kind import OriginKind, Site
@@ -63,6 +63,10 @@ class Rollouts:
         self._begun = rollout, self._clock.now()
         try:
             await self._cluster.merge(rollout.kind, rollout.key, dict(rollout.body))
+        except ClusterError:
+            # Whether it came about all the same the next look shows; until then it is not begun.
+            self._begun = None
+            raise
         finally:
             self._sources.of(Read(rollout.kind, rollout.key.namespace)).forget()
 
