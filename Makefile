@@ -19,7 +19,7 @@ SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 QUICKLY := -m "not large" --hypothesis-profile quick -p no:xdist -q
 # How the code and the documents read: pure, but beside the rules, so that both processes take about as long.
-READING := tests/unit/test_architecture.py tests/unit/test_code.py tests/unit/test_documents.py
+READING := $(addprefix tests/unit/test_, architecture.py clock.py code.py documents.py generate.py)
 
 # Of what takes long `make test` runs a thirtieth, chosen by the hash of a word, so that a failure is met again; any other word
 # takes another (make test SHARE=30:word), and `make system`, nightly, all of it.
