@@ -1,7 +1,7 @@
 """Everything outside, read into one frozen `Observed`.
 
 That is the cluster, Cloudflare, every replica and the edge. Each source fails alone, and all of
-them together have one deadline: what protects visitors must not wait for an API that hangs
+them together have one deadline, because an API that hangs must not delay what protects visitors
 (docs/architecture.md#sources-fail-alone).
 """
 
@@ -50,15 +50,17 @@ from aop.steps import Wait
 from aop.terms import Pin
 
 LOOK_S = 2.0
-"""How long one look waits for all that is outside; what is not there by then is in the next one."""
+"""How long one look waits for everything outside. What has not arrived by then is in the next
+look."""
 LOOKS_AT_ONCE = 32
-"""Looks under way at the same time: each has its deadline, and a thousand that begin together would
-all miss it."""
+"""How many looks may be under way at the same time. Each has its deadline, and a thousand that
+begin together would all miss it."""
 RESYNCS_AT_ONCE = 8
-"""Zones that are read at the same time although nobody waits for them."""
+"""How many zones are read at the same time for which nobody waits."""
 FIRST_LOOKS_S = 0.5
-"""What each object takes of the time until all were looked at, as after a start: its hosts are
-asked about on every replica and through the edge, at rates that do not grow with the objects."""
+"""How much each object adds to the time until all have been looked at, as after a start: its hosts
+are asked about on every replica and through the edge, at rates that do not grow with the number of
+objects."""
 
 log = logging.getLogger("aop")
 
@@ -88,7 +90,7 @@ class Observer:
         self.objects = Objects(cluster, origins, settings, clock)
 
     async def observe(self, pull: AuthenticatedOriginPull, memory: Memory) -> Observed:
-        """The world of one object now, within a few seconds whatever hangs.
+        """The world of one object now, within a few seconds even if something hangs.
 
         Raises nothing for what lies outside; that becomes `Unknown`.
         """
@@ -109,7 +111,7 @@ class Observer:
                 *(self._origin(pull, one, memory, until_s, asking=asking) for one in wanted)
             )
             evidence = await self._evidence(pull, origins, memory, until_s, asking=asking)
-        # In no lane: a thousand that wait for Cloudflare cost nothing, and hold up nobody's look.
+        # In no lane: a thousand that wait for Cloudflare cost nothing, and delay nobody's look.
         await self._await_zone(zone_task, memory, until_s)
         if isinstance(memory.zone, ObservedZone):
             self.objects.has_shown(pull, memory.zone.id)
@@ -146,24 +148,25 @@ class Observer:
         )
 
     def _lane(self, memory: Memory) -> AbstractAsyncContextManager[None]:
-        """Where the look waits for its turn.
+        """The lane in which the look waits for its turn.
 
-        Those whose spec somebody has changed wait for one another only; where visitors may be
-        refused, nobody waits.
+        An object whose spec somebody has changed waits only for other such objects. One whose
+        visitors may be refused waits for none.
         """
         if memory.urgent:
             return nullcontext()
         return self._edited if memory.edited else self._looks
 
     def _claimants(self, pull: AuthenticatedOriginPull, wanted: Sequence[Wanted]) -> set[str]:
-        """Whoever has a claim of the zone on any of these origins, by uid."""
+        """The uids of all who have a claim of the zone on any of these origins."""
         zone = pull.spec.zone.name
         return {uid for one in wanted for uid in self._origins.of(one.target).claimants(zone)}
 
     def _removing_since(self, pull: AuthenticatedOriginPull, memory: Memory) -> datetime | None:
-        """What the status says, counted steadily.
+        """Since when the removal refuses nobody, counted on steadily from what the status says.
 
-        Read once per process, whoever sets the clock afterwards. The future is no past.
+        Read once per process, so that nobody who sets the clock later changes it. A time in the
+        future counts as now.
         """
         noted = pull.status.removing_since
         if not pull.deleting or noted is None:
@@ -183,7 +186,8 @@ class Observer:
     ) -> ObservedOrigin:
         """One origin.
 
-        A bug in looking at it leaves what was last known of it to protection, and says so.
+        If the look at it ends in a bug, what was last known of it is left to the rules that
+        protect, together with a note of the bug.
         """
         try:
             observed = await self._origins.of(one.target).look(
@@ -248,9 +252,10 @@ class Observer:
             self._origins.of(target).writer.turns.has_looked(memory.uid)
 
     def _asked(self, origin: ObservedOrigin, *, asking: bool) -> AskedOrigin:
-        """All its hosts wherever our check path may be in force.
+        """Where the origin's hosts are asked: all of them wherever our check path may be in force.
 
-        Before that those that others make refuse us, which may never meet the edge.
+        Before that, only those at which others verify certificates: our certificate would be
+        refused there, and such a host may never meet the edge.
         """
         keeper = self._origins.of(origin.target)
         if isinstance(origin.configured, Configured) and origin.configured.may_do:
@@ -260,12 +265,13 @@ class Observer:
         return AskedOrigin(origin, path, keeper.kind.refuses_arrival, displaced)
 
     def due_in_s(self, memory: Memory) -> float:
-        """Seconds until something is to be looked at again, whatever the rules wait for."""
+        """Seconds until the next look is due, whatever the rules wait for."""
         now, recheck_s = self._clock.now(), self._settings.replica_recheck_s
         if not memory.awaiting:
             recheck_s += self._clock.jitter(max(0.0, self._rests_s(memory) - recheck_s))
         moments = [now + timedelta(seconds=recheck_s)]
-        # What has arrived stays known until the list shows it, and is not asked for any more.
+        # A certificate that has become active stays known until the list shows it, and is not asked
+        # for any more.
         if memory.cloudflare.next_poll and any(
             not c.active and not c.failed for c in memory.cloudflare.known.values()
         ):
@@ -273,12 +279,13 @@ class Observer:
         return max(0.05, float((min(moments) - now).total_seconds()))
 
     def _rests_s(self, memory: Memory) -> float:
-        """How long at most an object that waits for nothing is not looked at.
+        """The longest time for which an object that waits for nothing is not looked at, in seconds.
 
-        What a look is for then is its turn at asking each replica about one of its hosts, which
-        come at a rate that does not grow with the objects, and Cloudflare's. Everything else wakes
-        it, what another's look meets too. So those who share an origin spread their looks: all that
-        came to rest at one moment, as after a restart, would meet nothing for minutes.
+        Such a look is there to take a turn at asking each replica about one host, at a rate that
+        does not grow with the number of objects, and to read Cloudflare again. Everything else
+        wakes the object, including what another object's look finds. So the objects that share an
+        origin spread their looks: if all came to rest at one moment, as after a restart, they would
+        otherwise notice nothing for minutes.
         """
         sharers = max((self._origins.of(one).sharers for one in memory.origins), default=1)
         listed, now = memory.cloudflare.listed.last, self._clock.now()
@@ -325,10 +332,10 @@ class Observer:
         memory: Memory,
         ours: Sequence[Pin],
     ) -> ObservedZone | Unknown | None:
-        """The zone; of those for which nobody waits, only some are read at once.
+        """The zone. Of the zones for which nobody waits, only some are read at once.
 
-        Of hundreds that share a budget, as after a start, some are known then and the others come
-        later, and not all of them at the end.
+        If hundreds share a budget, as after a start, some are then known early and the others
+        later, instead of all at the end.
         """
         hurry = memory.awaiting
         waited_for = hurry and awaited(pull, memory)
@@ -339,11 +346,11 @@ class Observer:
 
 
 def _is_proving(memory: Memory, window: timedelta) -> bool:
-    """What its hosts' requests come with decides how the object goes on.
+    """Whether the object's next step depends on what its hosts' requests come with.
 
-    That is so once the zone presents something: while it waits, and while the proof of any host is
-    on its way, as of one that has come to those that are required already. It is so too until each
-    host was heard of for the first time.
+    It does once the zone presents something, while the object waits, and while the proof of any
+    host is under way, such as one that has joined hosts which are required already. It also does
+    until something has been heard of each host for the first time.
     """
     if not isinstance(memory.zone, ObservedZone):
         return False

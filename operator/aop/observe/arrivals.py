@@ -1,8 +1,8 @@
 """What arrives through the edge, folded into evidence per host. Pure.
 
-A run of equal arrivals is what proofs and losses are made of. Silence (timeouts, challenges, 403,
-429, 52x, no nonce) is no arrival: it neither ends a run nor lengthens it, else whoever disturbs the
-edge could open the origin (docs/adr/0007).
+Proofs and losses are made of runs of equal arrivals. Silence (timeouts, challenges, 403, 429, 52x,
+no nonce) is no arrival: it neither ends nor lengthens a run. Otherwise whoever disturbs the edge
+could open the origin (docs/adr/0007).
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from datetime import datetime, timedelta
 from aop.observed import Arrival, Evidence
 
 RECENT = timedelta(seconds=90)
-"""How long single arrivals are kept; a loss needs those of about the last 20 s."""
+"""How long single arrivals are kept; a loss needs those of the last 20 s or so."""
 MOST_RECENT = 100
 
 
 def arrived(evidence: Evidence, arrival: Arrival, *, direct: bool, gap: timedelta) -> Evidence:
     """The evidence after one more arrival.
 
-    `direct` when it bypassed the edge, `gap` the longest time between two that hides nothing. A
-    longer silence neither ends the run nor lengthens what it covers: nobody knows what would have
-    arrived meanwhile.
+    `direct` if the request bypassed the edge; `gap` is the longest pause between two arrivals that
+    hides nothing. A longer silence neither ends the run nor lengthens the time that it covers,
+    because nobody knows what would have arrived meanwhile.
     """
     goes_on = evidence.presented == arrival.presented and evidence.direct == direct
     passed = arrival.at - evidence.last if evidence.last is not None else timedelta()
@@ -48,8 +48,9 @@ def arrived(evidence: Evidence, arrival: Arrival, *, direct: bool, gap: timedelt
 def silent(evidence: Evidence, why: str, at: datetime, *, direct: bool | None) -> Evidence:
     """The evidence after a request without a usable answer.
 
-    `direct` when there was one and it bypassed the edge, None when there was none. Where nothing
-    has arrived yet, any answer tells whether the host's requests meet the edge at all.
+    `direct` is True if there was an answer that bypassed the edge, and None if there was none.
+    Where nothing has arrived yet, any answer shows whether the host's requests meet the edge at
+    all.
     """
     known = evidence.direct if direct is None or evidence.last is not None else direct
     return replace(evidence, silence=why, silent_since=evidence.silent_since or at, direct=known)

@@ -1,7 +1,7 @@
 """Who waits until an origin's replicas run what is published: one of them looks for all.
 
-A reload takes seconds. If each of a hundred objects looked again and again meanwhile, most of what
-the process does would be that (docs/adr/0020).
+A reload takes seconds. If each of a hundred objects kept looking meanwhile, the process would do
+little else (docs/adr/0020).
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Callable
 
 LOOKS_EACH_S = 0.5
-"""How often one of those who wait looks: a revision counts once it was seen twice, so far apart."""
+"""How often one of those who wait looks. A revision counts once it was seen twice, that far
+apart."""
 AT_LATEST_S = 5.0
-"""When each of them looks by itself, whatever it is told."""
+"""When each of them looks by itself, even if it is not woken."""
 
 
 class AwaitedRevision:
@@ -21,10 +22,10 @@ class AwaitedRevision:
     def __init__(self, wake: Callable[[frozenset[str]], None]) -> None:
         self._wake = wake
         self._waiting: dict[str, None] = {}
-        """Who has waited for longest comes first."""
+        """Whoever has waited longest comes first."""
         self._timer: asyncio.TimerHandle | None = None
         self._revision: int | None = None
-        """Every replica was last seen to run this one, or a later one."""
+        """The revision that every replica was last seen to run, or a later one."""
 
     def wait(self, uid: str) -> None:
         """The object is woken when the replicas run another revision, or to look for all."""

@@ -1,9 +1,9 @@
 """What the answers of one replica show about one host. Pure.
 
-Being refused is not a status: pages of others may stand in for a server's own
-(`error_page 495 496`, `custom-http-errors`). What a stranger gets at the gate is compared with what
-our certificate gets there. A host at which somebody else answers in place of our two paths shows
-nothing of our text, neither that it is applied nor that it is not.
+No status code means "refused", because other people's pages may replace a server's own (`error_page
+495 496`, `custom-http-errors`). So what a stranger gets at the gate is compared with what our
+certificate gets there. A host at which somebody else answers on our two paths shows nothing of our
+text, neither that it is applied nor that it is not.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ GATE_OPEN = 204
 
 
 def check_answer(answer: Answer | Failure) -> CheckAnswer | None:
-    """What our check path tells; None for anybody else's answer."""
+    """What our check path says; None for anybody else's answer."""
     if not isinstance(answer, Answer):
         return None
     return answer_in(answer.status, answer.body, answer.location)
 
 
 def revision_told(asked: tuple[Asked, ...]) -> int | None:
-    """The one revision that all answers of our check path tell.
+    """The one revision that all answers of our check path show.
 
-    None where they differ, or where none is ours.
+    None if they differ, or if none is ours.
     """
     revisions = {answer.revision for one in asked if (answer := check_answer(one.check))}
     return revisions.pop() if len(revisions) == 1 else None
@@ -42,13 +42,13 @@ request without one: `OriginKind.refuses_certificate`."""
 
 
 def refused_by_server(answer: Answer | Failure, refuses: Refuses) -> bool:
-    """The server's own refusal, which no text of ours words."""
+    """Whether this is the server's own refusal, which no text of ours words."""
     return isinstance(answer, Answer) and refuses(answer.status, answer.body)
 
 
 @dataclass(frozen=True, slots=True)
 class AskedGate:
-    """Whom the gate of one host lets pass and whom it refuses, of those who have come."""
+    """Whom the gate of one host lets pass, and whom it refuses, of all who have asked."""
 
     by: Mapping[Presented, Asked]
     passing: frozenset[Presented]
@@ -56,9 +56,9 @@ class AskedGate:
     refuses: Refuses
 
     def refused(self, presented: Presented) -> bool:
-        """In the server's own words, or by any other answer while somebody passes.
+        """Whether it is refused, in the server's own words or in any other way while others pass.
 
-        Too many requests, or something that is broken, refuse nobody in particular.
+        "Too many requests" and a server that is broken refuse nobody in particular.
         """
         answer = self.by[presented].gate
         if (
@@ -75,9 +75,9 @@ class AskedGate:
         )
 
     def turned_away(self, stranger: Presented) -> bool:
-        """By our text, from which the check path is exempt.
+        """Whether our text refuses it, from which the check path is exempt.
 
-        Where that is refused as well, somebody else's verification did it.
+        If the check path refuses it as well, somebody else's verification did that.
         """
         seen = self.by[stranger]
         # `error_page 496 =444`, which the probe has met twice
@@ -98,8 +98,8 @@ def behaviour_of(
 ) -> HostBehaviour:
     """Who is refused at the gate, and whether anybody is asked at all.
 
-    `own` when somebody else verifies this host. Whoever came without a certificate has claimed in
-    the headers `told_by` to have come with one.
+    `own` if somebody else verifies certificates at this host. The request without a certificate has
+    claimed, in the headers `told_by`, that it came with one.
     """
     by = {one.presented: one for one in asked}
     passing = frozenset(
@@ -141,11 +141,11 @@ def oddity_of(
     identities: Mapping[Presented, ClientIdentity],
     refuses: Refuses,
 ) -> str | None:
-    """What stands in the way of seeing our text at this host, in words.
+    """What keeps us from seeing our text at this host, in words.
 
-    None where our two paths answer. A leaf of ours that the server refuses on the check path too,
-    while it takes a stranger's, is nothing odd: the server refuses that leaf (expired or not yet
-    valid by its own clock), and so it does to visitors.
+    None if our two paths answer. Nothing is odd about a leaf of ours that the server refuses on the
+    check path too while it accepts a stranger's: the server refuses that leaf (expired, or not yet
+    valid by its own clock), and so it refuses visitors.
     """
     stranger_is_met = check_answer(by[Presented.FOREIGN].check) is not None
     for presented in (Presented.NONE, *identities):
@@ -164,9 +164,9 @@ def oddity_of(
 
 
 def words_for(answer: Answer | Failure, ours: str, refuses: Refuses) -> str:
-    """An answer that is not ours, for the condition.
+    """An answer that is not ours, in words for the condition.
 
-    What others wrote is shortened and cannot reach a terminal as it is.
+    What others wrote is shortened, and cannot reach a terminal unescaped.
     """
     if isinstance(answer, Failure):
         return f"nothing on {ours} ({plain(str(answer), 120)})"

@@ -1,8 +1,8 @@
 """How often each host is asked through the edge, within one budget for all objects. Pure.
 
-What is being proven comes first: it has what the other objects leave, which have a share that is
-small. With more hosts than a share allows, those of the objects that have the most are asked
-less often; whoever has few is asked as often as before.
+What is being proven comes first: it gets all that the other objects leave, and these have only a
+small share. If there are more hosts than a share allows, the objects with the most hosts are asked
+about each of theirs less often; whoever has few hosts is asked as often as before.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from datetime import timedelta
 from aop.observe.shares import most_each
 
 SUSPICIOUS_S = 4.9
-"""Cadence for a host whose visitors are refused, by its last two answers: three losing answers then
-span ten seconds."""
+"""The cadence for a host whose visitors are refused, by its last two answers. Three losing answers
+then span ten seconds."""
 AT_REST = 0.125
-"""The share of the budget of objects that prove nothing."""
+"""The share of the budget for objects that prove nothing."""
 ANSWERS_A_WINDOW = 15
-"""How many requests are wanted in the window of a proof, which takes twelve."""
+"""How many requests are wanted in the window of a proof, which needs twelve."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one object would have asked: so many hosts, each so often (in seconds)."""
+    """What one object wants: so many hosts, each asked so often (in seconds)."""
 
     hosts: int
     cadence_s: float
@@ -38,19 +38,23 @@ class Load:
 
 
 class Cadences:
-    """Everybody's load, and what comes of it; `per_second` bounds all requests together."""
+    """Everybody's load, and how often each is asked; `per_second` bounds all requests together."""
 
     def __init__(self, cadence_s: float, per_second: float) -> None:
         self._cadence_s = cadence_s
         self._per_second = per_second
         self._loads: dict[Hashable, Load] = {}
         self._wanted: dict[bool, Counter[float]] = {True: Counter(), False: Counter()}
-        """How many objects want how many requests a second, by whether they prove."""
+        """How many objects want how many requests a second, for those that prove and those that do
+        not."""
         self._most: dict[bool, float] | None = None
         self._suspicious: set[Hashable] = set()
 
     def want(self, who: Hashable, hosts: int, window: timedelta, *, proving: bool) -> bool:
-        """An object has so many hosts asked, and proves something or not; whether that is news."""
+        """Note how many hosts an object wants asked, and whether it proves something.
+
+        True if that has changed.
+        """
         cadence_s = self._cadence_s
         if proving:
             cadence_s = min(cadence_s, window.total_seconds() / ANSWERS_A_WINDOW)
@@ -63,7 +67,7 @@ class Cadences:
         return True
 
     def drop(self, who: Hashable) -> None:
-        """The object has nothing asked any more."""
+        """The object no longer wants anything asked."""
         self._count(who, -1)
         self._loads.pop(who, None)
         self._suspicious.discard(who)
@@ -83,7 +87,7 @@ class Cadences:
         return max(load.cadence_s, load.hosts / self._most[load.proving])
 
     def note_suspects(self, who: Hashable, *, any_: bool) -> None:
-        """An object has hosts whose visitors are refused, or has none."""
+        """Note whether an object has hosts whose visitors are refused."""
         if any_:
             self._suspicious.add(who)
         else:
@@ -93,7 +97,7 @@ class Cadences:
     def most_suspects(self) -> int:
         """How many suspicious hosts of one object are asked more often.
 
-        All of them together have a budget as large as that of all others.
+        Together these hosts have a budget as large as that of all others.
         """
         each = self._per_second * SUSPICIOUS_S / max(1, len(self._suspicious))
         return max(1, int(each))
@@ -109,7 +113,7 @@ class Cadences:
         self._most = None
 
     def _shared(self) -> dict[bool, float]:
-        """The most that one object gets, by whether it proves."""
+        """The most that one object gets, for those that prove and those that do not."""
         others, share = self._wanted[False], AT_REST * self._per_second
         granted = min(share, sum(rate * count for rate, count in others.items()))
         return {

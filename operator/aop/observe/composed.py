@@ -1,6 +1,6 @@
-"""The parts of an observer that ask replicas and the edge, as the settings have them.
+"""The parts of an observer that ask replicas and the edge, as the settings say.
 
-Whoever looks builds them here, the operator and a person's `kubectl aop`, so that both see alike.
+The operator and a person's `kubectl aop` both build them here, so that both see alike.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from aop.settings import Settings
 
 def origin_keepers(cluster: Cluster, settings: Settings, clock: Clock) -> OriginKeepers:
     """The keepers of all origins, which share one way of asking replicas."""
-    # Valid since long ago: a node whose clock is wrong then refuses our young leaf and not this
-    # one, which tells the two apart.
+    # Valid for a long time already. A node whose clock is wrong then refuses our young leaf but not
+    # this one, which tells the two cases apart.
     stranger = throwaway(clock.wall() - timedelta(days=365))
     identity = ClientIdentity(stranger.leaf.pem, stranger.key)
     probe = ReplicaProbe(timeout_s=settings.probe_timeout_s)

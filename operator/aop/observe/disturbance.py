@@ -1,8 +1,8 @@
 """Whether somebody puts their text back over ours, again and again. Pure.
 
 A GitOps tool that owns the keys undoes every write of ours within seconds, and each round costs
-every replica two reloads. After the third time it is named, and ours is written again only after
-pauses that grow.
+every replica two reloads. After the third time the status names the tool, and the operator writes
+its text again only after pauses that grow.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ TIMES = 3
 FIRST_PAUSE_S = 60.0
 LONGEST_PAUSE_S = 3600.0
 FORGOTTEN_AFTER = timedelta(hours=1)
-"""A text of ours that has stood for so long begins a new count."""
+"""After a text of ours has stood for this long, the count begins anew."""
 
 
 @dataclass(slots=True)
 class Disturbance:
-    """What one origin's text has been through since this process began to look at it."""
+    """What has happened to one origin's text since this process began to look at it."""
 
     times: int = 0
     first: datetime | None = None
     written: bool = False
     """This process has written a text of ours."""
     standing_since: datetime | None = None
-    """Since when a text of ours stands there whole; None: none does."""
+    """Since when a whole text of ours stands there; None: there is none."""
     overwritten: Overwritten | None = None
 
     def notice(
@@ -43,10 +43,10 @@ class Disturbance:
     ) -> None:
         """The text has changed, by a write of `ours` or by anybody's.
 
-        It counts when somebody has undone what we wrote. `by` names them, where that is known by
-        other means than the fields that they own.
+        It counts if somebody has undone what we wrote. `by` names them where something other than
+        the fields that they own shows who it was.
         """
-        # Whoever writes a text of ours counts its revision up.
+        # Each write of our text counts its revision up.
         undone = before.stands and not (after.intact and after.revision >= before.revision)
         if undone and self.written and not ours:
             self._count(by or overwriter(after), now)
@@ -68,6 +68,6 @@ class Disturbance:
 
 
 def overwriter(published: Published) -> str:
-    """Who wrote where ours should stand, as the API server names them."""
+    """Who wrote in the place of our text, as the API server names them."""
     writers = ", ".join(published.writers)
     return f"field manager {writers}" if writers else "somebody"

@@ -1,7 +1,8 @@
 """The edge's half of `Observed`: one request per host and cadence, folded into evidence.
 
-Loss and proof are concluded by the rules; here an answer is only sorted into an arrival (it echoes
-the nonce, or is the origin's own refusal of the certificate) or silence (everything else).
+Whether something is a proof or a loss, the rules conclude. Here an answer is only sorted: it is an
+arrival if it echoes the nonce or is the origin's own refusal of the certificate, and silence
+otherwise.
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ from aop.probe import AskedEdge, EdgeProbe, Failure
 from aop.terms import Mode
 
 SHORTEST_GAP_S = 3.0
-"""A silence of less hides nothing, however short the window: what one request may well take."""
+"""A shorter silence hides nothing, however short the window: a single request may take this
+long."""
 AT_ONCE = 16
-"""Requests under way at the same time for one object to hosts that answer, and as many to those
-that did not when they were asked last."""
+"""How many requests may be under way at the same time for one object to hosts that answer, and as
+many to those that did not answer last time."""
 
 LIMITS = Limits()
 
@@ -55,9 +57,9 @@ class AskedOrigin:
     origin: ObservedOrigin
     path: str | None
     refuses_arrival: Refuses
-    """How the server's own refusal of what a request came with is told."""
+    """Tells the server's own refusal of what a request came with."""
     only: frozenset[str] | None = None
-    """The only hosts that are asked about; None: all."""
+    """The only hosts that are asked about; None: all of them."""
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -70,13 +72,13 @@ class AskedOrigin:
 
 
 class Lanes:
-    """Who may ask at the same time for one object: a host that hangs holds up none that answers."""
+    """Who may ask at the same time for one object. A host that hangs delays none that answers."""
 
     def __init__(self) -> None:
         self._answering, self._silent = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AT_ONCE)
 
     def of(self, evidence: Evidence | None) -> asyncio.Semaphore:
-        """Where a host of which this is known waits for its turn."""
+        """The lane in which a host waits for its turn, by what is known of it."""
         return (
             self._answering if evidence is not None and evidence.silence is None else self._silent
         )
@@ -84,7 +86,7 @@ class Lanes:
 
 @dataclass(slots=True)
 class Asking:
-    """What one object has asked through the edge, as it was wanted last."""
+    """What one object last wanted to have asked through the edge."""
 
     memory: Memory
     lanes: Lanes = field(default_factory=Lanes)
@@ -96,9 +98,9 @@ class Asking:
 class EdgeReader:
     """Asks through the edge; built once per process.
 
-    `per_second` bounds all objects' requests together but for the suspicious ones, which have as
-    much again. Once it has `begun` it asks by itself, and wakes an object when an answer tells
-    something new; each look asks what is due as well.
+    `per_second` bounds the requests of all objects together, except for suspicious hosts, which
+    have as much again. Once it has `begun`, it asks by itself, and wakes an object when an answer
+    brings something new. Each look asks what is due as well.
     """
 
     def __init__(self, probe: EdgeProbe, cadence_s: float, per_second: float, clock: Clock) -> None:
@@ -109,11 +111,14 @@ class EdgeReader:
         self._wake: Callable[[str], None] | None = None
 
     def begin(self, wake: Callable[[str], None]) -> None:
-        """Ask between the looks too; `wake` is told the uid of the object that is to look."""
+        """From now on ask between the looks too.
+
+        `wake` gets the uid of each object that is to look.
+        """
         self._wake = wake
 
     def drop(self, memory: Memory) -> None:
-        """The object asks for nothing any more."""
+        """The object no longer wants anything asked."""
         self._cadences.drop(memory)
         if (asking := self._asking.pop(memory, None)) and asking.next_turn:
             asking.next_turn.cancel()
@@ -127,11 +132,11 @@ class EdgeReader:
         *,
         proving: bool = True,
     ) -> tuple[Evidence, ...]:
-        """Ask for every host whose turn it is, and wait for answers until `until_s` (monotonic).
+        """Ask every host whose turn it is, and wait for answers until `until_s` (monotonic).
 
-        What comes later is in the next look. Evidence goes only when a host has really left the
-        scope; a source that could not be read takes none away. An object is `proving` while
-        what arrives decides how it goes on.
+        Later answers are in the next look. Evidence is dropped only when a host has really left the
+        scope; a source that could not be read drops none. An object is `proving` while its next
+        step depends on what arrives.
         """
         asking = self._asking.setdefault(memory, Asking(memory))
         asking.by_host = {host: one for one in reversed(origins) for host in one.hosts}
@@ -154,13 +159,13 @@ class EdgeReader:
         return tuple(memory.evidence[host] for host in sorted(memory.evidence))
 
     def cadence_s(self, memory: Memory) -> float:
-        """How often each host of an object is asked while all is well."""
+        """How often each host of an object is asked while all is well (seconds)."""
         return self._cadences.of(memory)
 
     # --- whose turn it is -------------------------------------------------------------------------
 
     def _ask_due(self, asking: Asking) -> list[asyncio.Task[None]]:
-        """Begin to ask for every host whose turn it is."""
+        """Begin to ask every host whose turn it is."""
         memory, now = asking.memory, self._clock.now()
         memory.asking = {host: task for host, task in memory.asking.items() if not task.done()}
         begun = []
@@ -184,13 +189,13 @@ class EdgeReader:
         )
 
     def _asked_more_often(self, memory: Memory) -> set[str]:
-        """Those that have been suspicious for longest, as many as a share of the budget allows."""
+        """The hosts that have been suspicious longest, as many as a share of the budget allows."""
         return set(islice(memory.suspects, self._cadences.most_suspects))
 
     def _spread(self, new: list[str], memory: Memory) -> None:
         """Hosts that are too many to be asked at once take turns.
 
-        They do so second by second from the first time on, so that some are asked at any time.
+        They are spread over the seconds from the first time on, so that some are asked at any time.
         """
         now, cadence_s = self._clock.now(), self._cadences.of(memory)
         if cadence_s > self._cadences.wanted_s(memory):
@@ -198,7 +203,7 @@ class EdgeReader:
                 memory.asked[host] = now + timedelta(seconds=cadence_s * n // len(new) - cadence_s)
 
     def _plan(self, asking: Asking) -> None:
-        """Come back by itself when the next host's turn has come."""
+        """Plan to ask again, without a look, when the next host's turn has come."""
         if self._wake is None or self._asking.get(asking.memory) is not asking:
             return
         if asking.next_turn is not None:
@@ -269,7 +274,7 @@ class EdgeReader:
 
 
 def _decisive(evidence: Evidence, window: timedelta) -> tuple[object, ...]:
-    """What of an answer may change a decision; that it came once more does not."""
+    """The part of an answer that may change a decision; that it came once more does not."""
     fresh = evidence.fresh.presented if evidence.fresh else None
     return (
         evidence.presented,
@@ -285,23 +290,23 @@ def _is_whole(evidence: Evidence, window: timedelta) -> bool:
 
 
 def on_its_way(evidence: Evidence, window: timedelta) -> bool:
-    """A host's requests come with a leaf of ours, and not yet for a whole window."""
+    """Whether the host's requests come with a leaf of ours, but not yet for a whole window."""
     presents = evidence.presented not in {None, NONE, OTHER, REFUSED}
     arrives = evidence.silence is None and not evidence.direct
     return presents and arrives and not _is_whole(evidence, window)
 
 
 def is_suspect(evidence: Evidence, origin: ObservedOrigin) -> bool:
-    """One of its last two requests came with what the origin refuses there."""
+    """Whether one of its last two requests came with what the origin refuses there."""
     claim = origin.configured.may_do if isinstance(origin.configured, Configured) else None
     refused = refused_arrivals(origin, claim, evidence.host) if claim else frozenset()
     return any(arrival.presented in refused for arrival in evidence.recent[-2:])
 
 
 def nobody_asks(origins: tuple[AskedOrigin, ...]) -> set[str]:
-    """Hosts that no origin's text asks for a certificate.
+    """The hosts at which no origin's text asks for a certificate.
 
-    Nothing can arrive with one, so that a proof begins anew.
+    No request can arrive with one there, so a proof begins anew.
     """
     quiet = [
         one.origin

@@ -1,7 +1,7 @@
-"""Key pairs, read once for each version of their Secret, and never on the loop.
+"""Key pairs, read once for each version of their Secret, and never on the event loop.
 
 Reading one, and trying whether it can be presented, takes milliseconds of computing. Sixteen
-objects that look every few seconds would make everything else wait, the probes of Kubernetes first.
+objects that look every few seconds would delay everything else, above all Kubernetes' probes.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from aop.probe import ClientIdentity
 from aop.terms import ObjectKey
 
 MOST_KEPT = 16384
-"""Secrets whose last version is kept read; each takes some 5 KB."""
+"""Of how many Secrets the last version is kept; each takes some 5 KB."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadKeyPair:
-    """A key pair as facts, and to be presented."""
+    """A key pair as facts, and ready to be presented."""
 
     pair: KeyPair
     identity: ClientIdentity
@@ -42,10 +42,10 @@ class KeyPairs:
     async def read(
         self, secret: ObjectKey, data: Mapping[str, str] | None, zone: str | None
     ) -> ReadKeyPair:
-        """What `data` (base64, as in a manifest) of the Secret holds.
+        """What `data` (base64, as in a manifest) of the Secret contains.
 
-        `zone` is that of a Secret which we fill; None: somebody else does, and its validity in time
-        is the caller's to check. Raises `Blocked` (KeyPairInvalid).
+        `zone` is that of a Secret which the operator fills. None means that somebody else fills it;
+        then the caller checks whether it is valid now. Raises `Blocked` (KeyPairInvalid).
         """
         place, version = (secret, zone), _digest(data)
         known = self._versions.get(place)
@@ -61,7 +61,7 @@ class KeyPairs:
             raise
         except Exception:
             if self._versions.get(place) is known:
-                del self._versions[place]  # it may have been the machine's fault: read again
+                del self._versions[place]  # it may have been the fault of the machine: read again
             raise
 
 

@@ -1,6 +1,6 @@
 """One look at one zone.
 
-How old each reading of Cloudflare may be, and what the readings come to.
+How old each reading of Cloudflare may be, and what the readings mean together.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from aop.terms import Pin
 T = TypeVar("T")
 
 HOURLY_S = 3600.0
-"""How old a reading may be that changes rarely; and the oldest by which anything is decided while
-calls have to wait."""
+"""How old a reading may be that rarely changes. It is also the oldest on which anything is decided
+while calls have to wait."""
 BLOCKED_RECHECK_S = 20.0
-"""How old a reading may be that has just begun to block; a blocked object is not what the account's
-calls are for, so it grows."""
+"""How old a reading may be that has just begun to block. The time grows, because the account's
+calls are not there for blocked objects."""
 OPTIONAL_S = 60.0
-"""How long an outage of a look-up that only explains holds up a first look."""
+"""How long an outage of a look-up that only explains delays a first look."""
 BLOCKING = {reason: reason.reread for reason in Reason if reason.reread}
-"""The endpoints whose answers are a reason. Any other reason of Cloudflare's is a call that fails,
-and is repeated by itself."""
+"""The endpoints whose answers can be a reason. Any other reason of Cloudflare's means that a call
+failed, and that call is repeated anyway."""
 NOTHING_ELSE_MATTERS = frozenset({Reason.ZONE_NOT_ACTIVE, Reason.SSL_MODE_TOO_LOW})
-"""Only Cloudflare can end these, so that nothing is decided on the rest of the zone before the
-blocking endpoint was read again."""
+"""Only a change at Cloudflare can end these. So nothing is decided on the rest of the zone before
+the blocking endpoint was read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,10 @@ class Look:
     memory: Memory
     now: datetime
     ours: frozenset[str]
-    """Fingerprints that the record and the Secret know."""
+    """The fingerprints that the record and the Secret know."""
     settings: Settings
     settling: bool
-    """Somebody waits for Cloudflare to be still, and it was not read since it should be."""
+    """Somebody waits for Cloudflare to be still, and it was not read since that should be so."""
 
     @property
     def cloudflare(self) -> CloudflareMemory:
@@ -59,7 +59,7 @@ class Look:
         """Whether the endpoint need not be read now.
 
         The edge shows at once that somebody has changed something at Cloudflare, and the API says
-        what: whoever has to put that right should not wait an hour to learn it.
+        what. Whoever has to correct that should not wait an hour to learn it.
         """
         reading, doubted_at = (
             cached.fresh(self.now, self._within_s(endpoint)),
@@ -87,7 +87,7 @@ class Look:
         )
 
     def _blocked(self) -> tuple[Reason | None, datetime]:
-        """What blocks at Cloudflare, and since when; a removal is blocked by nothing there."""
+        """What blocks at Cloudflare, and since when; nothing there blocks a removal."""
         reason = (
             self.memory.blocked_on
             if self.memory.blocked_on in BLOCKING and not self.pull.deleting
@@ -123,7 +123,7 @@ class Look:
         return BLOCKING[reason]
 
     def _still_blocks(self, reason: Reason) -> bool:
-        """Whether what has just been read still is what blocks."""
+        """Whether what has just been read is still what blocks."""
         zone, mode = self.cloudflare.zone.last, self.cloudflare.ssl_mode.last
         if reason is Reason.ZONE_NOT_ACTIVE:
             return zone is not None and zone.value is not None and not zone.value.active
@@ -134,10 +134,11 @@ class Look:
     ) -> None:
         """Read what explains and never blocks.
 
-        Where it cannot be read, what was known counts, or `otherwise`, and the status says `what`.
+        If it cannot be read, what was known counts, or else `otherwise`, and the status says
+        `what`.
 
-        An outage holds a first look up for a minute, because it may pass; a missing permission
-        holds up nothing.
+        An outage delays a first look by a minute, because it may pass. A missing permission delays
+        nothing.
         """
         try:
             cached.keep(await ask(), self.now)
@@ -157,8 +158,8 @@ class Look:
             ):
                 raise
             self.cloudflare.unseen[what] = error.message
-            # What may pass is tried again with the next resync, what nobody has mended within the
-            # hour.
+            # What may pass is tried again with the next resync; what somebody has to correct,
+            # within the hour.
             early = timedelta(
                 seconds=max(HOURLY_S - self.settings.resync_s, 0.0) if passing else 0.0
             )
@@ -168,9 +169,9 @@ class Look:
 
     @property
     def remembers(self) -> bool:
-        """Whether what was read before may stand for a look that has to wait its turn.
+        """Whether a look that has to wait its turn may use what was read before.
 
-        That is no reason to know nothing.
+        Having to wait is no reason to know nothing.
         """
         zone, listed = self.cloudflare.zone.last, self.cloudflare.listed.last
         oldest = self.now - timedelta(seconds=HOURLY_S)
@@ -190,7 +191,7 @@ class Look:
         return replace(known, unseen=(*known.unseen, late))
 
     def is_ours(self, certificate: Certificate) -> bool:
-        """Recognised by its issuer's name, by the record or by the Secret."""
+        """Whether the certificate is ours, by its issuer's name, the record or the Secret."""
         return certificate.fingerprint in self.ours or bool(
             guarded(lambda: recognise(certificate.leaf, self.pull.uid))
         )
@@ -237,7 +238,7 @@ def _state(certificate: Certificate) -> CertificateState:
 
 
 def settling(memory: Memory, now: datetime, quiet_period_s: float) -> bool:
-    """Somebody waits for Cloudflare to be still, and the list was not read since it should be."""
+    """Whether somebody waits for Cloudflare to be still, and the list is older than that needs."""
     cloudflare = memory.cloudflare
     if (
         not memory.awaits_quiet_period

@@ -1,6 +1,6 @@
-"""What the process remembers about one object between two looks: nothing that may not be lost.
+"""What the process remembers about one object between two looks: only what may be lost.
 
-There is one `Memory` for each object. A restart loses it, which costs time, never safety: proofs
+There is one `Memory` for each object. A restart loses it, which costs time but never safety: proofs
 and the quiet period begin again (docs/adr/0007).
 """
 
@@ -77,44 +77,44 @@ class CloudflareMemory:
     listed: Cached[tuple[Certificate, ...]] = field(default_factory=Cached)
     enabled: Cached[bool] = field(default_factory=Cached)
     doubted_at: datetime | None = None
-    """When requests through the edge last began to come in a way that an origin refuses: what was
-    read before that may be no longer so, and explains it perhaps."""
+    """When requests through the edge last began to come in a way that an origin refuses. What was
+    read before that may no longer be true, and may be the cause."""
     unseen: dict[str, str] = field(default_factory=dict)
-    """What was looked up in vain and does without, and why."""
+    """What was looked up in vain, which the operator does without, and why."""
     known: dict[str, Certificate] = field(default_factory=dict)
-    """Certificates of ours whose id is known and whose state is still moving: the list lags, GET by
-    id does not."""
+    """Certificates of ours whose id is known and whose state still changes: the list lags, but GET
+    by id does not."""
     moving: frozenset[str] = frozenset()
-    """Ids of those that were asked for last."""
+    """The ids of those that were last asked for."""
     polls: int = 0
-    """How often in a row these were asked for."""
+    """How many times in a row these were asked for."""
     next_poll: datetime | None = None
     gone: dict[str, str] = field(default_factory=dict)
-    """Ids that GET by id has shown to be deleted, with their fingerprints: the list lags here too,
-    and an id may come back to life."""
+    """The ids that GET by id has shown to be deleted, with their fingerprints. The list lags for
+    these too, and an id may come back to life."""
     seen: tuple[object, ...] = ()
-    """What was read last, as far as its change matters."""
+    """What was read last, as far as a change of it matters."""
     changed_at: datetime | None = None
-    """The last change that was seen or made; the process's start counts as one."""
+    """When a change was last seen or made; the start of the process counts as one."""
     access: Access | None = None
     blocked: tuple[Reason, datetime] | None = None
-    """What the last visits were blocked by at Cloudflare, and since when."""
+    """What at Cloudflare blocked the last visits, and since when."""
     failure: Unknown | None = None
     failed_at: datetime | None = None
     retry_at: datetime | None = None
     good: Access | None = None
-    """The last token that has shown the zone: a removal uses it when its Secret has gone first, as
-    in a namespace that is deleted."""
+    """The last token that has seen the zone. A removal uses it if its Secret went first, as in a
+    namespace that is being deleted."""
     passed_over: str = ""
-    """The digest of a token that has come after the last good one, and does not do; a removal uses
-    the good one."""
+    """The digest of a token that came after the last good one and does not work. A removal then
+    uses the good one."""
     refused: dict[str, str] = field(default_factory=dict)
-    """Changes that were not carried out when they were last asked for, and why; by certificate id,
+    """Changes that were not carried out when they were last asked for, and why, by certificate id
     or ENABLED."""
 
     @property
     def complete(self) -> bool:
-        """Every endpoint has been read, however long ago."""
+        """Whether every endpoint has been read, however long ago."""
         return (
             all(cached.last is not None for cached in self._endpoints)
             and self.zone.last is not None
@@ -137,14 +137,14 @@ class CloudflareMemory:
 class KeptNote:
     """Hold-offs and rejections that could not be written on the object.
 
-    Protection goes on with them, and nothing else of the record is believed.
+    What protects goes on with them. Nothing else is added to the record from here.
     """
 
     record: Record
     unnoted: Unnoted
 
     def added_to(self, record: Record) -> Record:
-        """What the object says, with what is kept."""
+        """The object's record with what is kept here."""
         edition = max(record.edition, self.record.edition)
         return replace(
             record, hold_offs=self.record.hold_offs, rejected=self.record.rejected, edition=edition
@@ -153,7 +153,7 @@ class KeptNote:
 
 @dataclass(slots=True)
 class Mention:
-    """An Event that was written, and how often it would have been since."""
+    """An Event that was written, and how often it would have been written since."""
 
     at: datetime
     count: int = 0
@@ -165,68 +165,71 @@ class Memory:
 
     cloudflare: CloudflareMemory = field(default_factory=CloudflareMemory)
     uid: str = ""
-    """The object's uid: one of the same name that comes after it has a memory of its own. Empty:
+    """The object's uid. An object of the same name that comes after it has its own memory. Empty:
     not known yet."""
     manifest: dict[str, Any] | None = None
-    """The object as its watch or our own last write has shown it; None: it is to be read."""
+    """The object as its watch or our own last write has shown it; None: it has to be read."""
     shown_s: float = float("-inf")
     """When `manifest` was last read or shown (monotonic)."""
     parsed: tuple[dict[str, Any], AuthenticatedOriginPull] | None = None
-    """The manifest that was parsed last, and what it says: it is the same for most looks. None at
-    rest: it takes more memory than the manifest, and looks are seldom then."""
+    """The manifest that was parsed last, and the result, which most looks share. None at rest: it
+    takes more memory than the manifest, and looks are rare then."""
     kept_note: KeptNote | None = None
-    """What protects and is not on the object, because it could not be written there."""
+    """What protects but could not be written on the object."""
     gone: bool = False
-    """The watch has shown that the object is no more, or its removal is finished."""
+    """Whether the watch has shown that the object is gone, or its removal is finished."""
     origins: dict[Target, ObservedOrigin] = field(default_factory=dict)
-    """What was last seen of each: a bug in looking does not blind protection."""
+    """What was last seen of each origin, so that a bug in looking does not blind what protects."""
     evidence: dict[str, Evidence] = field(default_factory=dict)
     asked: dict[str, datetime] = field(default_factory=dict)
     """When each host was last asked about through the edge."""
     waits_since_s: float | None = None
-    """Since when it is to be looked at (monotonic); None: it is not, or that has begun."""
+    """Since when the object waits to be looked at (monotonic); None: it does not, or the look has
+    begun."""
     urgent: bool = False
-    """Something was seen that may refuse visitors: the next look waits for nobody's."""
+    """Something was seen that may refuse visitors, so the next look waits for no other object's."""
     edited: bool = False
-    """Somebody has changed the spec, or deleted the object, and waits for that to be looked at."""
+    """Somebody has changed the spec, or deleted the object, and waits until the operator looks at
+    it."""
     suspects: dict[str, None] = field(default_factory=dict)
-    """Hosts whose visitors are refused, by their last answers through the edge: they are asked
-    about more often. Who was first comes first."""
+    """Hosts whose visitors are refused, by their last answers through the edge. They are asked
+    about more often. The order is that in which they began."""
     asking: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     """Requests through the edge that are under way, by host."""
     presenting: Mapping[Presented, ClientIdentity] = field(default_factory=dict)
-    """What replicas are asked with: the last that could be read, because protection does not end
-    with a Secret."""
+    """The certificates with which replicas are asked: the last that could be read, because
+    protection does not end with a Secret."""
     zone: ObservedZone | Unknown | None = field(
         default_factory=lambda: Unknown("Cloudflare has not answered yet")
     )
-    """What was last known of the zone: a Cloudflare that hangs holds nothing else up."""
+    """What was last known of the zone, so that a Cloudflare that hangs delays nothing else."""
     zone_task: asyncio.Task[ObservedZone | Unknown | None] | None = None
     alerts: ObservedAlerts | Unknown | None = None
-    """What has become of `spec.alerts`, by the last look at the account's notifications."""
+    """What came of `spec.alerts` at the last look at the account's notifications."""
     removing_since: datetime | None = None
     """Since when a removal refuses nobody, counted steadily from what the status said when it was
     first read here."""
     telling: asyncio.Task[object] | None = None
-    """The last write of the status; while one hangs nothing newer is told."""
+    """The last write of the status. While one hangs, no newer one is sent."""
     mentions: dict[tuple[str, str, str], Mention] = field(default_factory=dict)
     """Events of the last hour, by type, reason and message."""
     standing_since: datetime | None = None
-    """Since when what was last told stands for looks that are still to come."""
+    """Since when the last status stands although looks are still to come."""
     refused: Effect | None = None
-    """The last effect, unless it was carried out."""
+    """The last effect, if it was not carried out."""
     errors: int = 0
-    """Visits in a row that ended in an error."""
+    """How many visits in a row ended in an error."""
     awaiting: bool = True
-    """The last step was not `Done`: what is referenced by name is read every few seconds instead of
-    every minute."""
+    """Whether the last step was not `Done`. Then what is referenced by name is read every few
+    seconds instead of every minute."""
     awaits_quiet_period: bool = False
-    """Something may be forgotten once Cloudflare is still: retired or deleted certificates."""
+    """Whether something may be forgotten once Cloudflare is still: retired or deleted
+    certificates."""
     blocked_on: Reason | None = None
-    """Why the last step was a `Block`: that source is read again soon."""
+    """Why the last step was a `Block`; that source is read again soon."""
 
     def learn(self, manifest: dict[str, Any], now_s: float) -> None:
-        """The object as a watch or a write has shown it, unless something newer is known.
+        """Remember the object as a watch or a write has shown it, unless something newer is known.
 
         `now_s` is monotonic.
         """
@@ -247,15 +250,15 @@ class Memory:
 
 
 def is_news(manifest: dict[str, Any], known: dict[str, Any]) -> bool:
-    """Whether an object has come after the one that is known, and is not that."""
+    """Whether the object is newer than the one that is known, and differs from it."""
     same = manifest["metadata"].get("resourceVersion") == known["metadata"].get("resourceVersion")
     return not same and version(manifest) >= version(known)
 
 
 def version(manifest: dict[str, Any]) -> int:
-    """The resourceVersion as a number; 0 for one that is none.
+    """The resourceVersion as a number; 0 if it is none.
 
-    API servers since Kubernetes 1.35 promise it to be comparable.
+    Since Kubernetes 1.35, API servers promise that it can be compared.
     """
     text = str((manifest.get("metadata") or {}).get("resourceVersion", ""))
     return int(text) if text.isascii() and text.isdecimal() else 0

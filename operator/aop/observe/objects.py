@@ -1,6 +1,6 @@
 """All objects that are served, looked at once for all who ask.
 
-Who else names a zone, and whose claim has no object any more.
+Who else names a zone, and which claims have no object any more.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from aop.terms import ObjectKey, Target
 Manifest = dict[str, Any]
 
 LISTED_S, LISTED_EACH_S = 60.0, 0.12
-"""How old the list of all objects may be beside what the watch tells, and what each of them adds: a
-watch can hang without a word, and nobody tells of what went while it began anew."""
+"""How old the list of all objects may be, beside what the watch shows, and how much each object
+adds to it. A watch can hang silently, and nothing reports what went while it began anew."""
 CLAIMED_S = 15.0
-"""The same while a claim stands there whose object is not known."""
+"""The same while there is a claim whose object is not known."""
 
 
 class Objects:
     """The served objects; built once per process.
 
-    What the watch tells and what is listed now and then make one index.
+    What the watch shows, and what is listed now and then, make one index.
     """
 
     def __init__(
@@ -50,20 +50,21 @@ class Objects:
         self._by_zone: defaultdict[str, set[str]] = defaultdict(set)
         """The uids of the objects that name a zone."""
         self._shown: dict[str, tuple[str, bool]] = {}
-        """By uid: the zone that an object's token has shown to this process, and whether the object
+        """By uid: the zone that an object's token has seen in this process, and whether the object
         has gone on with it."""
         self._tell: Callable[[Manifest], object] = lambda _: None
 
     def begin(self, tell: Callable[[Manifest], object]) -> None:
-        """Tell of each object that is listed."""
+        """From now on hand each object that is listed to `tell`."""
         self._tell = tell
 
     # --- what there is ----------------------------------------------------------------------------
 
     def learn(self, manifest: Manifest) -> frozenset[str]:
-        """An object as it is now, unless something newer is known.
+        """Learn an object as it is now, unless something newer is known.
 
-        Returns the uids of those whom it is news to that it names its zone, or does not any more.
+        Returns the uids of the objects for which it is news that it names their zone, or no longer
+        does.
         """
         uid, zone = manifest["metadata"]["uid"], _zone(manifest)
         before = self._manifests.get(uid)
@@ -80,7 +81,7 @@ class Objects:
         return left | (self._by_zone[zone] - {uid})
 
     def drop(self, uid: str) -> frozenset[str]:
-        """An object is gone, and whatever it had.
+        """An object is gone, with everything that it had.
 
         Returns the uids of the others that name its zone.
         """
@@ -98,11 +99,11 @@ class Objects:
         return frozenset(others)
 
     def has_shown(self, pull: AuthenticatedOriginPull, zone_id: str) -> None:
-        """The object's own token has shown that zone."""
+        """The object's own token has seen that zone."""
         self._shown[pull.uid] = zone_id, zone_id == zone_id_of(pull.status)
 
     async def _list_all(self) -> frozenset[str]:
-        """All uids. What was known before and is not there any more is forgotten."""
+        """All uids. An object that was known before and is not listed any more is forgotten."""
         before = frozenset(self._manifests)
         namespaces = self._settings.watch_namespaces or (None,)
         lists = [
@@ -126,7 +127,7 @@ class Objects:
 
     @property
     def served(self) -> tuple[Manifest, ...] | None:
-        """Every object as it is known; None while no list has told that these are all."""
+        """Every object as it is known; None until a list has shown that these are all."""
         listed = isinstance(self._list.last, Known)
         return tuple(self._manifests.values()) if listed else None
 
@@ -136,7 +137,7 @@ class Objects:
 
     @property
     def stale_after_s(self) -> float:
-        """How old what is known of an object may be: two lists would have shown it."""
+        """How old may be what is known of an object: two lists would have shown it by then."""
         return 2 * self._listed_s
 
     # --- who else names a zone --------------------------------------------------------------------
@@ -146,7 +147,7 @@ class Objects:
     ) -> tuple[Rival, ...] | Unknown:
         """The others that name the zone, in the order of their uids.
 
-        `until_s` is monotonic; `claimants` are the uids of whoever has a claim of the zone.
+        `until_s` is monotonic; `claimants` are the uids of all who have a claim of the zone.
         """
         within_s = self._listed_s
         if any(uid not in self._manifests for uid in claimants):
@@ -162,8 +163,7 @@ class Objects:
     def _rival(self, manifest: Manifest) -> Rival:
         """Another object for the zone.
 
-        What its status says was written by us; its annotations and its spec anybody may have
-        written.
+        We wrote what its status says; anybody may have written its annotations and its spec.
         """
         metadata, in_status = manifest["metadata"], zone_id_of(Status.parse(manifest.get("status")))
         zone_id, holds = self._shown.get(metadata["uid"], (in_status, in_status is not None))
@@ -177,9 +177,10 @@ class Objects:
         )
 
     def gone(self, pull: AuthenticatedOriginPull, targets: list[Target]) -> frozenset[str]:
-        """Claims of the zone whose object is surely gone.
+        """The claims of the zone whose object is surely gone.
 
-        Another has its name now, or a list that is younger than the claim lacks it.
+        Another object has its name now, or a list that is younger than the claim does not contain
+        it.
         """
         listed = self._list.last
         uids = listed.value if isinstance(listed, Known) and not listed.failure else None
@@ -206,11 +207,11 @@ class Objects:
 
 
 def zone_id_of(status: Status) -> str | None:
-    """Id of the zone that the object went on with."""
+    """The id of the zone with which the object went on."""
     return status.zone.id if status.zone else None
 
 
 def _zone(manifest: Manifest) -> str:
-    """The zone that an object names, as far as its raw manifest tells; its spec may be invalid."""
+    """The zone that an object names, as far as its raw manifest says; its spec may be invalid."""
     zone = (manifest.get("spec") or {}).get("zone") or {}
     return ascii_name(str(zone.get("name") or ""))

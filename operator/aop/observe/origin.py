@@ -1,12 +1,11 @@
 """The keeper of an origin: one per target, shared by all objects that name it.
 
-It looks, it writes, and its memory is private. It knows no origin kind by name: what is read, who
-serves it and what is to be written comes from the kind's driver (`aop.origins.kind`).
+It looks, it writes, and its memory is private. It knows no origin kind by name: the kind's driver
+says what to read, who serves it and what to write (`aop.origins.kind`).
 
 What a replica does is observed, never assumed (docs/adr/0013). Every source fails alone
-(`aop.observe.source`). A look has a deadline; what is not there by then goes on by itself and is
-seen by the next one, so that no replica and no API server that hangs holds up what protects
-visitors.
+(`aop.observe.source`). A look has a deadline; what has not arrived by then goes on by itself, and a
+later look sees it, so that no replica and no API server that hangs delays what protects visitors.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ class OriginKeeper:
         clock: Clock,
         wake: Wake,
     ) -> None:
-        """`wake` is told the uids of objects for which something has changed here."""
+        """`wake` gets the uids of objects for which something has changed here."""
         self.kind = kind
         self.target = target
         self._words = kind.words(target)
@@ -77,13 +76,13 @@ class OriginKeeper:
         self._waiting: set[str] = set()
         """Objects that wait for something."""
         self._unseen: set[str] = set()
-        """Those of them that were not yet shown what the published text does to their hosts."""
+        """Those of them that have not yet seen what the published text does to their hosts."""
         self._read: tuple[Objects, Model | None, Site] | None = None
-        """What was read last and for whom, and the origin that was made of it."""
+        """What was read last and for whom, and the site that was made of it."""
         self._open: tuple[Site | None, dict[tuple[str, ...], tuple[str, ...]]] = None, {}
-        """What the origin that was read last leaves open, by patterns."""
+        """What the site that was read last leaves open, by patterns."""
         self._lowest: int | None = None
-        """Every replica was seen to run this revision or a later one."""
+        """The revision that every replica was seen to run, or a later one."""
         self._troubled: frozenset[str] = frozenset()
         """Uids of the pods that could not be asked at the last look."""
         self._rounds = Rounds(reader, clock, wake)
@@ -109,9 +108,9 @@ class OriginKeeper:
     ) -> ObservedOrigin:
         """The origin for one object, as it is known at `until_s` (monotonic) at the latest.
 
-        Never raises. `asking` is False for an object whose zone is not known to be its own: nothing
-        is asked for its sake unless its claim is there. An object is `resting` when it waits for
-        nothing.
+        Never raises. `asking` is False for an object whose zone is not known to be its own: then no
+        replica is asked, unless the object has a claim there. An object that waits for nothing is
+        `resting`.
         """
         self._note_waiting(pull.uid, resting=resting)
         reading = await self._sources.look(self._reads, until_s=until_s, pace=self._pace)
@@ -164,7 +163,7 @@ class OriginKeeper:
     def _as_read(
         self, pull: AuthenticatedOriginPull, wanted: Wanted, site: Site, *, complete: bool
     ) -> ObservedOrigin:
-        """What its objects say of the origin, before any replica is asked.
+        """What the objects say of the origin, before any replica is asked.
 
         `complete`: everything could be listed.
         """
@@ -189,7 +188,10 @@ class OriginKeeper:
     def _refused(
         self, origin: ObservedOrigin, refusal: Rejection | None, uid: str
     ) -> ObservedOrigin:
-        """The same with what it says of the current text; of a joint write each is tried alone."""
+        """The same, with what the origin says of the current text.
+
+        After a joint write was rejected, each of its claims is tried alone.
+        """
         if refusal is None:
             return origin
         if not refusal.ours:
@@ -245,25 +247,25 @@ class OriginKeeper:
         return self._memory.changed_at
 
     def check_path(self) -> str | None:
-        """Where this origin's check path is, if it is known."""
+        """Where this origin's check path is, if that is known."""
         return check_path(self._memory.path_token) if self._memory.path_token else None
 
     def knows(self, version: str) -> bool:
-        """What carries our claims was read or written at that resourceVersion."""
+        """Whether the carrier was read or written at that resourceVersion."""
         known = self._sources.of(self._carrier).last
         return isinstance(known, Known) and [version] == [
             one["metadata"].get("resourceVersion") for one in known.value
         ]
 
     def await_turn(self, uid: str) -> None:
-        """The object is woken, with all others that wait, when the next write may go out."""
+        """Have the object woken, with all others that wait, when the next write may go out."""
         self.writer.turns.wait(uid)
 
     def await_shown(self, uid: str) -> bool:
         """Whether the object is woken when more is known of what the replicas do.
 
-        That is when they run its claim, and where they do, when they have answered what it has
-        asked.
+        That is when they run its claim. If they do already, it is when they have answered what it
+        has asked.
         """
         followed = self._memory.of(uid)
         since = (followed.since if followed else None) or self._memory.published.revision
@@ -273,11 +275,11 @@ class OriginKeeper:
         return self._rounds.await_answers(uid)
 
     def forget(self) -> None:
-        """What carries our claims has changed: read it again at the next look."""
+        """The carrier has changed: read it again at the next look."""
         self._sources.of(self._carrier).forget()
 
     def drop(self, uid: str) -> None:
-        """An object is gone: what was remembered of its claim goes with it."""
+        """An object is gone: forget what was remembered of its claim."""
         self._memory.drop(uid)
         self._waiting.discard(uid)
         self._unseen.discard(uid)
@@ -286,17 +288,18 @@ class OriginKeeper:
         self.writer.drop(uid)
 
     def _configured(self, uid: str, site: Site) -> Configured | None:
-        """What the carrier says of us; one that is ours to make says nothing before."""
+        """What the carrier says of us; None: there is none, and it is not ours to make."""
         if site.exists:
             return self._memory.configured(uid)
         creates = self.kind.capabilities.creates_carrier
         return self._memory.configured(uid, runs_on=True) if creates else None
 
     def _noticed(self, reading: KnownObjects, spec: Model | None, uid: str) -> Site:
-        """The origin as it was just read, noting what has changed.
+        """The site as it was just read. Notes what has changed.
 
-        It is made once of the same objects and the same spec. Whoever shares the origin and rests
-        is told of a change that one of them has met: what others do, not what we write.
+        It is made once of the same objects and the same spec. If one of the objects that share the
+        origin meets a change that others made, those that rest are woken; they are not for a write
+        of ours.
         """
         read, changed_at = self._read, self._memory.changed_at
         others_moved = read is not None and not _same(read[0], reading.objects, self._carrier)
@@ -313,7 +316,7 @@ class OriginKeeper:
         self._wake(frozenset(self._memory.followers - {uid}))
 
     def _notice_trouble(self, uid: str) -> None:
-        """That a replica cannot be asked any more, or can again, concerns all who share it."""
+        """Wake all who share the origin when a replica cannot be asked any more, or can again."""
         troubled = self._rounds.troubled
         if troubled != self._troubled:
             self._troubled = troubled
@@ -358,7 +361,7 @@ class OriginKeeper:
     ) -> None:
         """Note whether an object still waits to see its hosts as the published text has them.
 
-        One of which nothing is published has nothing to wait for there.
+        An object of which nothing is published has nothing to wait for.
         """
         if waits and any(one.ready and len(one.hosts) < len(hosts) for one in replicas):
             self._unseen.add(uid)
@@ -374,7 +377,7 @@ class OriginKeeper:
         self.awaited.run(self._lowest)
 
     def _left_open(self, site: Site, patterns: tuple[str, ...]) -> tuple[str, ...]:
-        """Worked out once, because there may be thousands of routers to look at."""
+        """What stays open; worked out once, as there may be thousands of routers to look at."""
         if self._open[0] is not site:
             self._open = site, {}
         known = self._open[1]
@@ -383,7 +386,7 @@ class OriginKeeper:
         return known[patterns]
 
     def _keeps_connections(self, site: Site, origin: ObservedOrigin) -> str | None:
-        """Which replica judges connections of before by what is published, where that matters."""
+        """Which replica judges old connections by the new text, where that matters."""
         if not (self.kind.capabilities.keeps_connections and origin.wanted and origin.configured):
             return None
         taken_up = self._rounds.taken_up_in_place(site)
@@ -403,7 +406,7 @@ class OriginKeeper:
 
 
 def _same(before: Objects, now: Objects, but: Read | None = None) -> bool:
-    """Whether these are the very objects of before, whatever has become of one reading."""
+    """Whether these are the same objects as before, apart from one reading."""
     return before.keys() == now.keys() and all(
         now[read] is before[read] for read in now if read != but
     )

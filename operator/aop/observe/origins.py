@@ -36,7 +36,7 @@ class OriginKeepers:
         self._keepers: dict[Target, OriginKeeper] = {}
 
     def begin(self, wake: Wake) -> None:
-        """From now on `wake` is told the uids of objects that are to look."""
+        """From now on `wake` gets the uids of objects that are to look."""
         self._wake = wake
 
     def _look_again(self, uids: frozenset[str]) -> None:
@@ -58,13 +58,13 @@ class OriginKeepers:
         return self._keepers[target]
 
     def knows(self, key: ObjectKey, version: str) -> bool:
-        """What carries claims is known as it is at that resourceVersion: we wrote it ourselves."""
+        """Whether the carrier is known at that resourceVersion, because we wrote it ourselves."""
         return any(
             target.key == key and keeper.knows(version) for target, keeper in self._keepers.items()
         )
 
     def forget(self, key: ObjectKey) -> None:
-        """What carries claims has changed, whatever the kind."""
+        """A carrier has changed, whatever its kind."""
         for target, keeper in self._keepers.items():
             if target.key == key:
                 keeper.forget()
@@ -75,9 +75,9 @@ class OriginKeepers:
             keeper.drop(uid)
 
     def forget_what_is_served(self) -> None:
-        """An object has come: its Ingresses may have come just before it."""
+        """An object has come, and its Ingresses may have come just before it: list them again."""
         self._sources.forget_others()
 
 
 def _nobody(_: frozenset[str]) -> None:
-    """Who only looks once is woken by nothing."""
+    """Wakes nothing, for whoever looks only once."""

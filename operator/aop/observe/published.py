@@ -1,7 +1,7 @@
 """What one origin's carrier has said of us since this process began.
 
 Which text, since when, and whose claim in it. It asks nobody: the keeper reads and writes, and
-tells it what it has seen.
+reports what it has seen.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ class Followed:
 
     claim: Claim | None = None
     since: int | None = None
-    """The first revision that was read with it, and with nothing but whole texts since."""
+    """The first revision that was read with it and since which all texts were whole."""
     published_at: datetime | None = None
     """When this process first read or wrote it."""
     applied_at: datetime | None = None
-    """When it was first seen, settled, on every replica; one that comes later has nothing old to
-    keep."""
+    """When it was first seen, settled, on every replica. A replica that comes later has nothing old
+    to keep."""
     decided_on: tuple[object, ...] = ()
-    """What the carrier said of it at the last look: what a write is decided on."""
+    """What the carrier said of it at the last look, on which a write is decided."""
     written: Claim | None = None
-    """As it was last read: what the text may still do where somebody has taken the annotations and
-    left the text."""
+    """The claim as it was last read. The text may still act on it after somebody has removed the
+    annotations and left the text."""
 
     def notice_applied(
         self, published: Published, replicas: Collection[ObservedReplica], now: datetime
@@ -55,8 +55,8 @@ class PublishedMemory:
 
     published: Published = field(default_factory=Published)
     path_token: str | None = None
-    """The secret part of the check path, remembered beyond the carrier's end: its replicas go on
-    running the text."""
+    """The secret part of the check path. It is remembered even after the carrier is gone, because
+    its replicas go on running the text."""
     changed_at: datetime | None = None
     """When this process first saw or wrote the current text."""
     disturbance: Disturbance = field(default_factory=Disturbance)
@@ -70,9 +70,9 @@ class PublishedMemory:
     def notice(
         self, published: Published, now: datetime, *, ours: bool = False, by: str = ""
     ) -> bool:
-        """What the carrier says now, by a write of `ours` or by anybody's.
+        """Note what the carrier says now, after a write of `ours` or of anybody.
 
-        True where nobody knows any more what the text says of a host.
+        True if nobody knows any more what the text says of a host.
         """
         before = self.published
         if published is not before:
@@ -95,7 +95,7 @@ class PublishedMemory:
         return self._claimants.get(zone, {})
 
     def of(self, uid: str) -> Followed | None:
-        """What is remembered of an object's claim, if it was ever looked at."""
+        """What is remembered of an object's claim, if the object ever looked."""
         return self._followed.get(uid)
 
     @property
@@ -104,7 +104,7 @@ class PublishedMemory:
         return self._followed.keys()
 
     def follow(self, uid: str) -> Followed:
-        """Since which revision an object's claim reads as it does.
+        """Follow an object's claim: since which revision it reads as it does.
 
         A damaged text, or one that was put back, begins anew.
         """
@@ -130,7 +130,7 @@ class PublishedMemory:
     def configured(self, uid: str, *, runs_on: bool = False) -> Configured:
         """What the carrier says of an object that is followed.
 
-        `runs_on`: there is no carrier, and replicas that run its text go on as they did.
+        `runs_on`: there is no carrier, and replicas that run its text go on as before.
         """
         published, followed = self.published, self._followed[uid]
         entry = published.entries.get(uid)
@@ -146,9 +146,9 @@ class PublishedMemory:
         )
 
     def _standing(self, uid: str, followed: Followed) -> Claim | None:
-        """The strictest that the text may still do to an object's hosts.
+        """The strictest claim that the text may still apply to an object's hosts.
 
-        It counts as long as something of ours stands there.
+        It counts as long as something of ours is there.
         """
         if not self.published.residue:
             return None

@@ -1,6 +1,6 @@
-"""What the Secrets that an object names hold: its key pair, and a token for Cloudflare.
+"""What the Secrets that an object names contain: its key pair, and a token for Cloudflare.
 
-Whatever somebody has put there, no look ends with it: it becomes `Unknown`, with the Secret's name.
+No look fails because of what somebody has put there: it becomes `Unknown`, with the Secret's name.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ReferencedSecrets:
     ) -> ObservedKeyPair | Unknown | None:
         """The key pair of an object.
 
-        The replicas are asked with the last one that could be read, because protection does not end
+        Replicas are asked with the last one that could be read, because protection does not end
         with a Secret.
         """
         certificate = pull.spec.certificate
@@ -78,8 +78,8 @@ class ReferencedSecrets:
             (Presented.OURS, leaf, read.identity),
             (Presented.NEXT, following, read.next_identity),
         )
-        # A server refuses what has expired whatever is pinned, so that such an answer would tell
-        # nothing of our text.
+        # A server refuses an expired leaf whatever is pinned, so its answer would say nothing about
+        # our text.
         memory.presenting = {
             presented: identity
             for presented, one, identity in presenting
@@ -91,10 +91,9 @@ class ReferencedSecrets:
     async def access(
         self, pull: AuthenticatedOriginPull, memory: Memory, until_s: float
     ) -> Access | Unknown:
-        """The token that the Secret holds.
+        """The token that the Secret contains.
 
-        In a removal the last good one, where there is no token in it any more, whatever there is
-        instead.
+        A removal uses the last good one if the Secret no longer has one, whatever it has instead.
         """
         written, good = await self._written_access(pull, memory, until_s), memory.cloudflare.good
         return (

@@ -1,6 +1,6 @@
-"""What an origin says of the current text, where it does not take it.
+"""What an origin says of the current text if it does not accept it.
 
-Only words prove a rejection: no silence does, and no clock (docs/adr/0014).
+Only words prove a rejection; no silence and no clock does (docs/adr/0014).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from aop.terms import Kind
 Manifest = dict[str, Any]
 
 EVENTS_AFTER_S = 1.0
-"""When a revision that nobody shows is worth a look at the Events."""
+"""How old a revision that no replica shows must be before the Events are worth a look."""
 
 
 class Refusals:
@@ -50,9 +50,9 @@ class Refusals:
     ) -> Rejection | None:
         """The origin's own words about the current text, while no replica shows it.
 
-        Whoever has given up replacing the replicas is heard in any case, whatever some of them
-        show. A pod that starts on a text that it cannot read never becomes Ready, but says why as
-        well: where all have been replaced, nobody else does.
+        A controller that has given up replacing the replicas is heard in any case, even if some of
+        them show the text. A pod that starts with a text that it cannot read never becomes Ready,
+        but says why as well: if all pods have been replaced, nobody else does.
         """
         changed_at, revision = self._memory.changed_at, site.published.revision
         if not revision or changed_at is None:
@@ -70,7 +70,7 @@ class Refusals:
         return self._rollouts.judged(refusal, revision) if refusal else None
 
     def _without_events(self, site: Site, since: datetime) -> Rejection | None:
-        """What is said without Events of a text that was in force, where that has an end by it."""
+        """What the origin says without Events about a text that was in force and ends by that."""
         if not self._capabilities.fails_rejected:
             return None
         refusals = (site.rejection((), replica, since) for replica in site.replicas)

@@ -1,11 +1,12 @@
 """How each replica of one origin really behaves, host by host.
 
-Asked once for all objects that share it. What one host answers says nothing of another, nor of the
-replica: a replica runs the revision that any of its hosts tells. A revision counts once it was seen
-again at least 0.5 s later, because an old worker accepts for another 0.1 s after a new one has
-answered (facts: ingress-nginx#old-workers). What was seen to be wrong is asked again first. A
-replica that hangs costs one deadline, whose outcome all objects share; a host that hangs on a
-replica which answers otherwise is that host's affair.
+Replicas are asked once for all objects that share them. What one host answers says nothing about
+another host, nor about the replica: a replica runs the revision that any of its hosts shows. A
+revision counts once it was seen again at least 0.5 s later, because an old worker accepts
+connections for another 0.1 s after a new one has answered (facts: ingress-nginx#old-workers).
+Whatever was seen to be wrong is asked again first. A replica that hangs costs one deadline, whose
+outcome all objects share. If only one host hangs, on a replica that otherwise answers, only that
+host suffers.
 """
 
 from __future__ import annotations
@@ -31,18 +32,18 @@ from aop.probe import (
 )
 
 ROUND_S = 12.0
-"""How long one round of questions to one replica may take: two requests that time out; what is left
-is asked in the next."""
+"""How long one round of questions to one replica may take: as long as two requests that time out.
+What is left is asked in the next round."""
 SHARED_FAILURE_S = 4.0
-"""How long a replica's failure to answer is everybody's answer."""
+"""For how long a replica's failure to answer is the answer to everybody."""
 SUSPECT_S = 10.0
-"""How often what was seen to be wrong is asked again."""
+"""How often something that was seen to be wrong is asked again."""
 MOST_AT_ONCE = 8
-"""Hosts that are asked again in one round, and hosts that are tried for a first word."""
+"""How many hosts are asked again in one round, and how many are tried for a first revision."""
 MOST_NEW = 50
-"""Hosts that are asked for the first time in one round: another object's turn comes after each."""
+"""How many hosts are asked for the first time in one round; then another object has its turn."""
 OF_THE_REPLICA = frozenset({FailureKind.REFUSED, FailureKind.UNREACHABLE})
-"""Failures to connect, which depend on no host."""
+"""Failures to connect, which do not depend on the host."""
 
 log = logging.getLogger("aop")
 
@@ -80,7 +81,7 @@ class ReplicaReader:
     async def ask(self, address: ReplicaAddress, question: Question, memory: ReplicaMemory) -> None:
         """One round: which revision runs, then the hosts whose turn it is.
 
-        Raises nothing but for cancellation.
+        Raises nothing except when it is cancelled.
         """
         async with memory.turn:
             began = self._clock.now()
@@ -111,8 +112,8 @@ class ReplicaReader:
         if waits and not memory.was_asked_just_before(self._clock.now()):
             memory.asked_at = self._clock.now()
             await self._revision(address, question, memory)
-        # The first look shows a revision, a later one settles it; only then is a host worth asking
-        # about.
+        # The first look shows a revision, and a later one settles it. Only then is it worth asking
+        # about a host.
         if memory.error or not memory.settled:
             return
         unseen = [host for host in question.hosts if memory.stands(host, question) is None]
@@ -124,9 +125,9 @@ class ReplicaReader:
     async def _revision(
         self, address: ReplicaAddress, question: Question, memory: ReplicaMemory
     ) -> None:
-        """One connection tells it, to any host at which our check path answers.
+        """The revision: one connection shows it, to any host at which our check path answers.
 
-        A host at which it does not tells nothing of the others.
+        A host at which it does not answer says nothing about the others.
         """
         failure: Failure | None = None
         answered = False
@@ -143,8 +144,8 @@ class ReplicaReader:
         if failure is not None and failure.kind in OF_THE_REPLICA:
             memory.fail(failure, self._clock.now())
             return
-        # Whatever server takes it, plaintext is answered before any redirect; and it tells a host
-        # that hangs from a replica that does.
+        # Any server answers plaintext before it redirects. So plaintext tells a host that hangs
+        # from a replica that hangs.
         plaintext = await self._probe.ask_plaintext(
             address, self._first_asked(question, memory)[0], question.paths.check
         )
@@ -195,9 +196,9 @@ class ReplicaReader:
         memory: ReplicaMemory,
         view: View,
     ) -> None:
-        """Note that one host of the replica hangs, or all of it: plaintext is answered or not.
+        """Note whether one host of the replica hangs or all of it; plaintext tells which.
 
-        One host hangs where its TLS is passed on to a backend which hangs.
+        One host hangs if its TLS is passed on to a backend that hangs.
         """
         host = silent.behaviour.host
         if silent.failure.kind is FailureKind.TIMEOUT and isinstance(
@@ -249,10 +250,10 @@ class ReplicaReader:
         view.hosts[host] = SeenHost(behaviour, memory.revision, self._clock.now())
 
     def _due(self, question: Question, memory: ReplicaMemory, view: View) -> list[str]:
-        """What is asked again although nothing was published.
+        """The hosts that are asked again although nothing was published.
 
-        What is doubted at once, suspects every few seconds, and of all the others one in turn, at a
-        rate that does not grow with the objects.
+        A doubted one at once, suspects every few seconds, and of all the others one in turn, at a
+        rate that does not grow with the number of objects.
         """
         now = self._clock.now()
         by_age = sorted(question.hosts, key=lambda host: view.hosts[host].at)
@@ -271,9 +272,9 @@ class ReplicaReader:
 
 
 def nobody_there(asked: tuple[Asked, ...]) -> Failure | None:
-    """A failure to connect, or to answer in time.
+    """Whether it failed to connect, or to answer in time.
 
-    Both paths are answered by the server itself, before any application.
+    The server itself answers both paths, before any application.
     """
     answers = [
         answer for one in asked for answer in (one.check, one.gate) if isinstance(answer, Failure)

@@ -1,7 +1,7 @@
-"""How one origin's replicas are replaced, where they read what is published only when they start.
+"""How one origin's replicas are replaced, if they read what is published only when they start.
 
-One per target, shared by all objects that name it: what one of them has begun is not begun again by
-the next.
+One per target, shared by all objects that name it: what one of them has begun, the next does not
+begin again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from aop.schema import Model
 from aop.terms import Target
 
 AGAIN_S = 60.0
-"""How soon replicas are replaced again for the same text, where somebody takes our mark off."""
+"""How soon replicas are replaced again for the same text if somebody takes our mark off."""
 
 
 class Rollouts:
@@ -45,10 +45,10 @@ class Rollouts:
         """The last revision that every replica was seen to start with, and was Ready."""
 
     def wanted(self, site: Site, spec: Model | None, *, taken_up: bool) -> Rollout | None:
-        """What is to be done so that every replica takes up what is published.
+        """What makes every replica take up what is published.
 
-        Not where they have by themselves (`taken_up`): they were replaced for another reason. Not
-        at once again where somebody undoes it: each time replaces every pod.
+        None if they have taken it up by themselves (`taken_up`), because they were replaced for
+        another reason. None at first if somebody undoes it: each time replaces every pod.
         """
         rollout = site.rollout(spec)
         if rollout is None or (taken_up and not rollout.leaving):
@@ -59,19 +59,19 @@ class Rollouts:
         return rollout if waited_s >= AGAIN_S else None
 
     async def begin(self, rollout: Rollout) -> None:
-        """Have a workload's controller replace the replicas. Raises `ClusterError`."""
+        """Make a workload's controller replace the replicas. Raises `ClusterError`."""
         self._begun = rollout, self._clock.now()
         try:
             await self._cluster.merge(rollout.kind, rollout.key, dict(rollout.body))
         except ClusterError:
-            # Whether it came about all the same the next look shows; until then it is not begun.
+            # The next look shows whether it took effect all the same; until then it has not begun.
             self._begun = None
             raise
         finally:
             self._sources.of(Read(rollout.kind, rollout.key.namespace)).forget()
 
     async def begin_orphaned(self) -> None:
-        """The same after a claim was changed whose object is gone. Raises `ClusterError`."""
+        """The same after a change of a claim whose object is gone. Raises `ClusterError`."""
         if not self._kind.rolls_out:
             return
         until_s = self._clock.monotonic_s() + AWAITED_S
@@ -85,10 +85,10 @@ class Rollouts:
         self._in_force = revision
 
     def judged(self, rejection: Rejection, revision: int) -> Rejection:
-        """A rejection of that revision.
+        """A rejection, with whose fault it is.
 
-        What keeps others from starting later is no fault of a text with which every replica was
-        seen to start.
+        If every replica was seen to start with that revision, then whatever keeps others from
+        starting later is not the text's fault.
         """
         blameless = bool(self._kind.rolls_out) and self._in_force == revision
         return Rejection(rejection.words, ours=rejection.ours and not blameless)

@@ -44,8 +44,8 @@ class Rounds:
     async def ask(self, uid: str, site: Site, question: Question, until_s: float) -> None:
         """Ask every replica that may serve, and wait for those that are Ready until `until_s`.
 
-        One that is not Ready may serve our text all the same, which only an answer shows; but
-        nobody waits for it.
+        A replica that is not Ready may serve our text all the same, which only its answer shows;
+        but nobody waits for it.
         """
         self._known = {one.uid: self._memory(one) for one in site.replicas}
         self._under_way = {key: task for key, task in self._under_way.items() if not task.done()}
@@ -76,7 +76,7 @@ class Rounds:
     def await_answers(self, uid: str) -> bool:
         """Whether the object is woken once every replica has answered what it has asked.
 
-        It is not where all have answered already.
+        False if all have answered already.
         """
         if self._is_asking(uid):
             self._awaiting.add(uid)
@@ -98,7 +98,7 @@ class Rounds:
         self._awaiting.discard(uid)
 
     def forget_hosts(self) -> None:
-        """Nobody knows any more what the text says of a host: ask about each of them anew."""
+        """Nobody knows any more what the text says of a host: ask about all of them anew."""
         for memory in self._known.values():
             memory.forget_hosts()
 
@@ -107,16 +107,16 @@ class Rounds:
     ) -> tuple[ObservedReplica, ...]:
         """What is known of each replica that may serve.
 
-        What another object was told long ago is no fact for one that has not `asked`: nothing
-        counts as settled for it.
+        What a replica answered to another object long ago is no fact for one that has not `asked`:
+        for that one nothing counts as settled.
         """
         known = (observed_replica(*one, question) for one in self._serving(site))
         return tuple(one if asked else replace(one, settled=False) for one in known)
 
     def revisions(self, site: Site) -> set[int | None]:
-        """What the replicas that may serve were seen to run.
+        """The revisions that the replicas which may serve were seen to run.
 
-        None stands for those that cannot be asked, or have not shown it for sure.
+        None stands for those that cannot be asked, or have not shown it for certain.
         """
         return {
             memory.revision if memory.settled and not memory.error else None

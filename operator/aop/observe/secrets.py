@@ -1,8 +1,8 @@
 """Every Secret that an object names, read once for all of them, and when it may have changed.
 
-A Secret that carries the watch label is followed by a watch, so that a change of it is told; any
-other is read again and again, more often while something is awaited. What is kept are the values of
-`data` as they are stored (base64), never shown.
+A watch follows the Secrets that carry the watch label, and reports their changes. All others are
+read again and again, more often while something waits for them. What is kept are the values of
+`data` as they are stored (base64), which are never shown.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from aop.terms import Kind, ObjectKey
 from aop.terms.names import WATCH_LABEL
 
 WATCHED_S = 600.0
-"""How old what is known of a watched Secret may be at rest: a watch can hang without a word, and of
-a Secret that went while it began anew nobody tells. Where something is awaited it is read as often
-as one that no watch tells of is at rest: somebody may have mended it."""
+"""How old what is known of a watched Secret may be at rest. A watch can hang silently, and nothing
+reports a Secret that went while it began anew. While something waits for it, it is read as often as
+an unwatched one at rest, because somebody may have corrected it."""
 PER_MINUTE = 12.0
-"""How many Secrets that nobody watches are read at rest, all objects together: with more of them
-each is read less often."""
+"""How many Secrets that no watch covers are read in a minute at rest, for all objects together. If
+there are more of them, each is read less often."""
 FORGOTTEN_S = 3600.0
-"""When a Secret that nobody names any more is forgotten; far above how seldom one may be read."""
+"""When a Secret that no object names any more is forgotten: far longer than the rarest reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Secret:
     data: Mapping[str, str] | None
     """None: it does not exist."""
     watched: bool = False
-    """Its changes are told by a watch."""
+    """Whether a watch reports its changes."""
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class NamedSecret:
 
     source: Source[Secret]
     looked_at_s: float
-    """When anybody last asked for it (monotonic)."""
+    """When it was last asked for (monotonic)."""
 
 
 class Secrets:
@@ -64,8 +64,8 @@ class Secrets:
     ) -> Mapping[str, str] | Unknown | None:
         """`data` of a Secret as it is known at `until_s` (monotonic) at the latest.
 
-        None: there is none. `awaited` when whoever asks waits for something to change; `ours` where
-        this process makes the Secret, so that nobody waits for one that is not there yet.
+        None: the Secret does not exist. `awaited` if the caller waits for a change; `ours` if this
+        process makes the Secret, so that nobody waits for one that is not there yet.
         """
         now_s = self._clock.monotonic_s()
         named = self._named.get(key)
@@ -80,7 +80,7 @@ class Secrets:
         return known if isinstance(known, Unknown) else known.value.data
 
     def forget(self, key: ObjectKey) -> None:
-        """It has changed, or we have written it: read it at the next look, and wait for that."""
+        """It has changed, or we have written it: the next look reads it and waits for that."""
         if named := self._named.get(key):
             named.source.forget()
 

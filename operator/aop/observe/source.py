@@ -1,9 +1,9 @@
-"""One thing outside that is read again and again, and never waited for longer than a look has time.
+"""One thing outside that is read again and again, for which a look never waits too long.
 
-Each source fails alone. What was last known stands while it cannot be read, because protection must
-not go blind with an API that is slow, refuses, or answers nonsense
+Each source fails alone. While it cannot be read, what was last known stands, because an API that is
+slow, refuses or answers nonsense must not blind what protects visitors
 (docs/architecture.md#sources-fail-alone). An exception of a reader is a failure like any other: it
-is logged with its traceback, said in the condition, and the next look reads again.
+is logged with its traceback, the condition names it, and the next look reads again.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from aop.observed import Unknown
 
 T = TypeVar("T")
 MOST_READINGS = 3
-"""In one look, where events keep making them old."""
+"""How many readings one look makes at most, if events keep making them old."""
 AWAITED_S = 10.0
-"""How long a look waits for what nobody can decide without."""
+"""How long a look waits for something without which nothing can be decided."""
 log = logging.getLogger("aop")
 
 
@@ -40,8 +40,8 @@ class Known(Generic[T]):
 class Source(Generic[T]):
     """One reading, shared by all who ask for it. Never used from two event loops.
 
-    What is `needed` is waited for a while longer where nothing is known of it yet, or an effect of
-    ours has made it untrue.
+    A look waits longer for a source that is `needed` if nothing is known of it yet, or if an effect
+    of ours has made it untrue.
     """
 
     def __init__(
@@ -60,8 +60,8 @@ class Source(Generic[T]):
     async def look(self, *, within_s: float, patience_s: float) -> Known[T] | Unknown:
         """What is known, read anew if the last reading is older than `within_s`.
 
-        That holds whatever the last reading came to. A reading that takes longer than `patience_s`
-        goes on by itself.
+        The age counts whether the last reading succeeded or failed. A reading that takes longer
+        than `patience_s` goes on by itself.
         """
         until_s = self._clock.monotonic_s() + max(patience_s, AWAITED_S if self._awaited else 0.0)
         for _ in range(MOST_READINGS):
@@ -84,16 +84,16 @@ class Source(Generic[T]):
         return self._failure or Unknown(f"{self._what}: no answer yet")
 
     def put(self, value: T) -> None:
-        """What a write of ours has returned.
+        """Keep what a write of ours has returned.
 
-        A reading that is under way began before it, and is dropped.
+        A reading that is under way began before the write, and is dropped.
         """
         self._generation += 1
         self._task = None
         self._keep(value)
 
     def forget(self) -> None:
-        """Read again at the next look, and wait for that; what is known stands if it fails."""
+        """The next look reads it again and waits for that; if that fails, what is known stands."""
         self._awaited = self._needed
         self._generation += 1
         self._task = None

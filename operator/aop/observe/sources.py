@@ -1,4 +1,4 @@
-"""What drivers read of Kubernetes, each reading once for all origins that want it."""
+"""What drivers read of Kubernetes, each reading made once for all origins that want it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Manifest = dict[str, Any]
 
 
 class Pace(Enum):
-    """How soon what was read is read again, in seconds.
+    """How soon something that was read is read again, in seconds.
 
-    Objects that look at the same moment share one reading all the same.
+    Objects that look at the same moment share one reading in any case.
     """
 
     BUSY = (0.5, 0.5, 15.0)
@@ -35,16 +35,17 @@ class Pace(Enum):
 
     def __init__(self, watched_s: float, essential_s: float, others_s: float) -> None:
         self.watched_s = watched_s
-        """What is essential and also watched, so that a change of it is told: the carrier, by its
+        """For what is essential and also watched, so that a change is reported: the carrier, by its
         label, in a namespace that is served."""
         self.essential_s = essential_s
-        """What nothing is known without, the replicas; and what is to be known promptly."""
+        """For what nothing is known without, which are the replicas, and for what has to be known
+        promptly."""
         self.others_s = others_s
         """Anything else."""
 
 
 STALE_S = 30.0
-"""How old what is known of a source that cannot be read may be before nothing but protection goes
+"""How old what is known of a source that cannot be read may be; after that, only what protects goes
 on with it."""
 
 
@@ -54,9 +55,9 @@ class KnownObjects:
 
     objects: Objects
     lost: Unknown | None
-    """What is essential and was never read."""
+    """The essential source that was never read, if any."""
     complete: bool
-    """Everything that is not optional was read, however long ago."""
+    """Whether everything that is not optional was read, however long ago."""
     stale: str | None
     """The first of these that has not been read for a while, in words."""
 
@@ -79,7 +80,7 @@ class Sources:
         return self._sources[read]
 
     async def look(self, reads: tuple[Read, ...], *, until_s: float, pace: Pace) -> KnownObjects:
-        """What is known of each when the last one is there, or at `until_s` (monotonic).
+        """What is known of each when the last one has arrived, or at `until_s` (monotonic).
 
         One may have changed while another was awaited.
         """
@@ -110,9 +111,9 @@ class Sources:
         )
 
     def forget_others(self) -> None:
-        """An object has come.
+        """An object has come: read again what is not essential.
 
-        What is not essential and was read before may have come just before it.
+        It may have come just before the object, after it was last read.
         """
         for read, source in self._sources.items():
             if read.need is not Need.ESSENTIAL:
@@ -138,14 +139,14 @@ class Sources:
         return all_of_them if read.name is None else one
 
     def _kept(self, read: Read, manifests: Sequence[Manifest]) -> tuple[Json, ...]:
-        """The very tuple of before where nothing in it has changed.
+        """The same tuple as before if nothing in it has changed.
 
-        Whoever has made something of it need not do so again.
+        Then whoever has made something of it need not do so again.
         """
         known = self.of(read).last
         if isinstance(known, Known) and _versions(known.value) == _versions(manifests):
             return known.value
-        # Of one alone the driver wants to know who has written what.
+        # The driver wants to know who has written what only of a single object.
         return tuple(one if read.name is not None else lean(one) for one in manifests)
 
     def _stale(self, needed: list[Known[tuple[Json, ...]] | Unknown]) -> str | None:
@@ -159,7 +160,7 @@ class Sources:
 
 
 def _versions(manifests: Sequence[Json]) -> list[object]:
-    """What tells whether any of them has changed."""
+    """What shows whether any of them has changed."""
     return [
         (one["metadata"].get("uid"), one["metadata"].get("resourceVersion") or one)
         for one in manifests

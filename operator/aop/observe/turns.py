@@ -1,7 +1,7 @@
-"""Who waits for an origin's next write, and when they look again: all at once, when it may go out.
+"""Who waits for an origin's next write, and when they look again: all at once.
 
-If each came back after a time of its own, only those who happened to come first would be written
-together, and the others would look again and again for nothing (docs/adr/0019).
+If each came back after its own time, only those that happened to come first would be written
+together, and the others would look again and again in vain (docs/adr/0019).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Turns:
         wake: Callable[[frozenset[str]], None],
         clock: Clock,
     ) -> None:
-        """`next_at` says before when nothing may be written; None: it may be now."""
+        """`next_at` says until when nothing may be written; None: it may be now."""
         self._next_at = next_at
         self._wake = wake
         self._clock = clock
@@ -32,18 +32,18 @@ class Turns:
         self._timer: asyncio.TimerHandle | None = None
 
     def wait(self, uid: str) -> None:
-        """An object has something to write, and looks again when that may go out."""
+        """An object has something to write: it looks again when that may go out."""
         self._waiting.add(uid)
         self._expected.discard(uid)
         self.look_at_the_clock()
 
     def has_looked(self, uid: str) -> None:
-        """The object has looked, whatever it has come to: the write waits for it no longer."""
+        """The object has looked, whatever came of it: the write waits for it no longer."""
         self._expected.discard(uid)
 
     @property
     def expects_somebody(self) -> bool:
-        """Somebody was woken for the next write and has not looked yet."""
+        """Whether somebody was woken for the next write and has not looked yet."""
         return bool(self._expected)
 
     def drop(self, uid: str) -> None:
@@ -52,7 +52,7 @@ class Turns:
         self._expected.discard(uid)
 
     def look_at_the_clock(self) -> None:
-        """Something has been seen that may decide when the next write goes out."""
+        """Something was seen that may decide when the next write goes out."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,7 +1,7 @@
 """What is remembered of each replica of an origin.
 
 Which revision it runs, and what it showed of each host, to whom. What was seen of a host stands
-while its entry in the published text stays the same, whatever others publish on top; what depends
+while its entry in the published text stays the same, whatever others publish on top. What depends
 on the leaf that was presented is kept for that leaf alone.
 """
 
@@ -21,12 +21,12 @@ from aop.terms import Claim, Mode
 SETTLED_AFTER_S = 0.5
 TURN_S = 2.0
 """How often at most a replica is asked about a host of which nothing is suspected, for all objects
-together."""
+together (seconds)."""
 SHARED_S = 0.25
-"""How long the revision that a replica has told is the answer to all objects, so that their number
-costs it nothing."""
+"""For how long the revision that a replica has shown is the answer to all objects, so that the
+replica is not asked more often the more objects there are."""
 KEPT = timedelta(minutes=10)
-"""How long a view is kept that nobody asks for: leaves that were replaced, objects that are
+"""How long a view is kept for which nobody asks: of leaves that were replaced, of objects that are
 gone."""
 
 
@@ -36,26 +36,26 @@ class Question:
 
     hosts: tuple[str, ...]
     own: frozenset[str]
-    """Those at which somebody else verifies client certificates."""
+    """The hosts at which somebody else verifies client certificates."""
     identities: Mapping[Presented, ClientIdentity]
     claim: Claim | None
-    """What is expected to be seen; anything else is suspect."""
+    """What the replica should show; anything else is suspect."""
     since: Mapping[str, int]
-    """By host, the revision since which its entry reads as it does; a host that is missing is asked
-    again at each revision."""
+    """By host, the revision since which its entry reads as it does. A host that is missing is asked
+    about again at each revision."""
     claim_since: int | None
     """The revision since which the claim reads as it does; None: nobody knows."""
     published: int | None
-    """The revision that is published; None: nothing of ours does."""
+    """The published revision; None: nothing of ours is published."""
     paths: Paths
     refuses_certificate: Refuses
-    """How the server's own refusal is told."""
+    """Tells the server's own refusal."""
     told_by: tuple[str, ...] = ()
     """As `kind.Capabilities` says."""
 
     @property
     def leaves(self) -> frozenset[str]:
-        """SHA-256 of the leaves that it asks with: what is seen depends on them."""
+        """SHA-256 of the leaves with which it asks; what is seen depends on them."""
         return frozenset(identity.sha256 for identity in self.identities.values())
 
 
@@ -75,10 +75,10 @@ class View:
     asked_at: datetime
     hosts: dict[str, SeenHost] = field(default_factory=dict)
     doubted: set[str] = field(default_factory=set)
-    """Hosts that were seen to be odd once: a connection that got lost looks the same, so it takes a
-    second time to believe it."""
+    """Hosts that looked odd once. A lost connection looks the same, so it takes a second time to
+    believe it."""
     bug: str | None = None
-    """What went wrong here, in the operator, when it was last asked for."""
+    """The bug of the operator that the last question met here."""
 
 
 @dataclass(slots=True)
@@ -89,26 +89,26 @@ class ReplicaMemory:
     revision_at: datetime | None = None
     """When this revision was first seen on it."""
     asked_at: datetime | None = None
-    """When it was last asked which one it runs."""
+    """When it was last asked which revision it runs."""
     turn_at: datetime | None = None
     """When it was last asked about a host of which nothing is suspected."""
     settled: bool = False
     settled_revision: int | None = None
-    """The last revision that had settled on it, unless it could not be asked since."""
+    """The last revision that had settled on it, if it could be asked ever since."""
     views: dict[frozenset[str], View] = field(default_factory=dict)
-    """By the leaves that are presented: objects that share a host ask with leaves of their own."""
+    """By the leaves that are presented; objects that share a host ask with their own leaves."""
     witness: str | None = None
-    """The host that told a revision last: the first to be asked for the next."""
+    """The host that last showed a revision; it is asked first for the next one."""
     mute: set[str] = field(default_factory=set)
-    """Hosts that told no revision when they were last asked for one: the last to be asked for the
-    next."""
+    """Hosts that showed no revision when they were last asked for one; they are asked last for the
+    next one."""
     error: str | None = None
     started: str = ""
     """As `Replica.started` was when it was last asked."""
     told_in: str = ""
-    """In which start it told its revision."""
+    """In which start of its container it showed its revision."""
     in_place: str = ""
-    """A start in which it told one revision and then another."""
+    """A start of its container in which it showed one revision and then another."""
     gone: bool = False
     """Nobody listens there any more."""
     failed_at: datetime | None = None
@@ -119,14 +119,14 @@ class ReplicaMemory:
 
     @property
     def runs_ours(self) -> bool:
-        """It ran our text when it was last heard of.
+        """Whether it ran our text when it last answered.
 
-        So it may go on serving it although it is not Ready any more.
+        Then it may go on serving it although it is not Ready any more.
         """
         return self.revision is not None and not self.gone
 
     def view(self, leaves: frozenset[str], now: datetime) -> View:
-        """What is shown to these leaves; forgets what nobody asks for any more."""
+        """What it shows to these leaves; forgets views for which nobody asks any more."""
         self.views = {
             of: view
             for of, view in self.views.items()
@@ -137,7 +137,7 @@ class ReplicaMemory:
         return view
 
     def stands(self, host: str, question: Question) -> SeenHost | None:
-        """What was seen of a host, if it still holds for what the replica runs."""
+        """What was seen of a host, if that still holds for what the replica runs."""
         view = self.views.get(question.leaves)
         seen = view.hosts.get(host) if view else None
         if seen is None or seen.behaviour.own is not (host in question.own):
@@ -152,7 +152,7 @@ class ReplicaMemory:
         return seen if unchanged or seen.revision == self.revision else None
 
     def note(self, revision: int | None, now: datetime) -> None:
-        """A revision was told, or that there is none of ours."""
+        """It showed a revision, or that it runs none of ours."""
         self.error, self.gone, self.failed_at = None, False, None
         changed = None not in (revision, self.revision) and revision != self.revision
         if changed and self.told_in == self.started:
@@ -164,21 +164,21 @@ class ReplicaMemory:
             self.settled, self.settled_revision = True, revision
 
     def was_asked_just_before(self, now: datetime) -> bool:
-        """For its revision, by anybody, unless asking once more would settle it."""
+        """Whether anybody has just asked for its revision, unless asking again would settle it."""
         if self.asked_at is None or now - self.asked_at >= timedelta(seconds=SHARED_S):
             return False
         settles_at = (self.revision_at or now) + timedelta(seconds=SETTLED_AFTER_S)
         return self.settled or not self.asked_at < settles_at <= now
 
     def takes_a_turn(self, now: datetime) -> bool:
-        """Whether it may be asked about a host of which nothing is suspected; that is its turn."""
+        """Take a turn: whether it may now be asked about a host of which nothing is suspected."""
         if self.turn_at is not None and now - self.turn_at < timedelta(seconds=TURN_S):
             return False
         self.turn_at = now
         return True
 
     def settled_for(self, question: Question) -> bool:
-        """What it runs has settled, or an earlier revision has in which the claim is the same."""
+        """Whether what it runs has settled, or an earlier revision with the same claim had."""
         if self.settled or question.claim_since is None or question.published is None:
             return self.settled
         return (
@@ -194,22 +194,22 @@ class ReplicaMemory:
         self.gone = failure.kind is FailureKind.REFUSED
 
     def note_ready(self, *, now: bool) -> None:
-        """Kubernetes counts it as Ready now, or does not.
+        """Note whether Kubernetes counts it as Ready.
 
-        Once it is, it does not matter any more that it could not be asked while it started.
+        Once it is Ready, it no longer matters that it could not be asked while it started.
         """
         if now and not self.ready:
             self.error, self.gone, self.failed_at = None, False, None
         self.ready = now
 
     def forget_hosts(self) -> None:
-        """Nobody knows any more what its text says: everything is asked anew."""
+        """Nobody knows any more what its text says: ask about everything anew."""
         self.settled, self.settled_revision = False, None
         self.views.clear()
 
 
 def is_suspect(behaviour: HostBehaviour, claim: Claim | None) -> bool:
-    """It did not do what the claim says when it was last asked."""
+    """Whether it did not do what the claim says when it was last asked."""
     at = claim.at(behaviour.host) if claim else Mode.OFF
     expected = (
         {at, Mode.REQUEST} if at is Mode.OFF else {at}
@@ -240,11 +240,11 @@ def observed_replica(
 
 
 def may_serve(replica: Replica, memory: ReplicaMemory) -> bool:
-    """It is Ready, or it is not and may serve our text all the same.
+    """Whether it is Ready, or may serve our text although it is not.
 
-    Kubernetes cannot tell, and its visitors are refused like others. One that cannot be asked may
-    have run our text before this process began: it counts until it answers, or nobody listens
-    there.
+    Kubernetes cannot tell, and its visitors are refused like others. A replica that cannot be asked
+    may have run our text before this process began: it counts until it answers, or until nobody
+    listens there.
     """
     unheard = bool(replica.ip) and (memory.revision_at is None or memory.error is not None)
     return replica.ready or memory.runs_ours or (unheard and not memory.gone)

@@ -38,9 +38,9 @@ def hosts_of(
 ) -> ServedHosts:
     """The hosts in scope, and those that the text cannot carry.
 
-    An origin that has left the spec is still to be seen refusing nobody, so its hosts are asked
-    about all the same; so are those that are required while not everything can be listed
-    (`complete` is False): a list that is not there says that nothing has gone.
+    An origin that has left the spec must still be seen to refuse nobody, so its hosts are asked
+    about too. So are required hosts while not everything can be listed (`complete` is False): a
+    list that is not there does not show that anything has gone.
     """
     claim = site.published.standing.get(pull.uid)
     required = (

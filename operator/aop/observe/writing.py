@@ -1,9 +1,9 @@
-"""The one writer of what carries an origin's claims.
+"""The one writer of an origin's carrier.
 
-Every write costs every replica a reload, and each of them keeps the others waiting. So what objects
-want to publish at about the same time goes out in one write, and the next one waits until that is
-seen on every replica, or for as long as a controller takes to notice. What protects visitors never
-waits, and takes along what has gathered (docs/adr/0019).
+Every write costs every replica a reload, and each reload makes the others wait. So what objects
+want to publish at about the same time goes out in one write, and the next write waits until every
+replica was seen to run that one, or for as long as a controller takes to notice. What protects
+visitors never waits, and takes along what has gathered (docs/adr/0019).
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from aop.schema import Model
 from aop.terms import Claim, Mode, Target
 
 ADMISSION = "an admission webhook or policy of the cluster"
-"""Who else may change what a write of ours says: nobody else stands between it and what the API
-server answers."""
+"""Who else may change what a write of ours says: nothing else stands between it and the answer of
+the API server."""
 UNFIT = (Blocked, ValueError)
 """What a driver raises for a claim that it cannot write (`kind.Site.publish`)."""
 
@@ -77,18 +77,18 @@ class OriginWriter:
         self._gathering: asyncio.Task[None] | None = None
         self.turns = Turns(self.next_at, wake, clock)
         self._flushes: set[asyncio.Task[None]] = set()
-        """Writes under way: of several objects, so that none of them may end one."""
+        """Writes under way. Each is made for several objects, so none of these may end one."""
         self._site: tuple[tuple[Json, ...], Site] | None = None
         self._joint: tuple[int, frozenset[str]] = (0, frozenset())
-        """The last write of several claims: its revision, and whose claims they were."""
+        """The last joint write: its revision, and whose claims it had."""
         self._unfit: dict[str, tuple[tuple[object, ...], Exception]] = {}
         """By the uid of the object, what could not be written on the carrier as it is, and why."""
         self._alone: set[str] = set()
-        """Objects whose claims went out in a write that was rejected: each is tried by itself."""
+        """Objects whose claims went out in a write that was rejected; each is now tried alone."""
         self.busy = 0
         """How many objects that share the origin wait for something."""
         self.unseen = False
-        """Some of them were not yet shown by every replica what the published text does to their
+        """Some of them have not yet seen, on every replica, what the published text does to their
         hosts."""
         self.seen_everywhere: int | None = None
         """The revision that every replica which may serve was seen to run; None: they differ."""
@@ -96,9 +96,9 @@ class OriginWriter:
     # --- when -------------------------------------------------------------------------------------
 
     def next_at(self) -> datetime | None:
-        """Before when nothing is written but what protects; None: at once.
+        """Until when nothing is written except what protects; None: it may be now.
 
-        Whoever changes alone waits for nobody.
+        An object that changes alone waits for nobody.
         """
         changed_at = self._memory.changed_at
         if changed_at is None or self.busy < 2 or not self._memory.published.revision:
@@ -109,12 +109,12 @@ class OriginWriter:
         return moment if moment > self._clock.now() else None
 
     def went_out_with_others(self, uid: str) -> bool:
-        """Whether the object's claim stands in a write of several: a rejection may be another's."""
+        """Whether its claim was part of a joint write, so that a rejection may be another's."""
         revision, uids = self._joint
         return revision == self._memory.published.revision and uid in uids
 
     def try_each_alone(self) -> None:
-        """The last write was rejected: each claim of it is tried by itself from now on."""
+        """The last write was rejected: from now on, try each of its claims alone."""
         self._alone |= self._joint[1]
 
     def drop(self, uid: str) -> None:
@@ -130,7 +130,7 @@ class OriginWriter:
     ) -> None:
         """Write a claim that was decided on the last look, with what else has gathered.
 
-        Raises `Conflict` when what it was decided on has changed since.
+        Raises `Conflict` if what it was decided on has changed since.
         """
         followed = self._memory.of(uid)
         if followed is None:
@@ -151,7 +151,7 @@ class OriginWriter:
     async def withdraw(self, uid: str) -> None:
         """Take an object's claim out.
 
-        Raises `Conflict` when what that was decided on has changed since.
+        Raises `Conflict` if what that was decided on has changed since.
         """
         async with self._turn:
             followed = self._memory.of(uid)
@@ -163,9 +163,9 @@ class OriginWriter:
             followed.written = None
 
     async def relax_orphaned(self, manifest: Json, claim: Claim) -> None:
-        """Bring a claim whose object is gone one step further: to Off, and from Off out.
+        """Take a claim whose object is gone one step further: to Off, and from Off out.
 
-        The carrier is the one that was just read. Raises `ClusterError`.
+        `manifest` is the carrier that was just read. Raises `ClusterError`.
         """
         async with self._turn:
             site = self._kind.site(self._target, {self._carrier: (manifest,)})
@@ -182,7 +182,10 @@ class OriginWriter:
     # --- how --------------------------------------------------------------------------------------
 
     def _begin(self, flush: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """In a task of its own: whoever began it may leave, and the others' claims go out still."""
+        """Run it in a separate task.
+
+        If whoever began it leaves, the claims of the others still go out.
+        """
         task = asyncio.create_task(flush)
         self._flushes.add(task)
         task.add_done_callback(self._flushes.discard)
@@ -199,7 +202,7 @@ class OriginWriter:
         await self._flush()
 
     async def _flush(self) -> None:
-        """Write everything that waits; whoever may have broken a text goes alone, before others."""
+        """Write everything that waits. A claim that may have broken a text goes alone, first."""
         async with self._turn:
             waiting = {uid: one for uid, one in self._waiting.items() if not one.done.done()}
             self._waiting.clear()
@@ -218,9 +221,9 @@ class OriginWriter:
             self._gathering = self._begin(self._flush_soon())
 
     def _send_back(self) -> None:
-        """Who came while the others were written looks again and waits for the next turn.
+        """Send those that came while others were written back to look again and wait.
 
-        Else each write would be followed by a second one, without a pause.
+        Otherwise each write would be followed by a second one, without a pause.
         """
         if self.next_at() is None:
             return
@@ -230,9 +233,9 @@ class OriginWriter:
             _end(change, self._changed())
 
     def _chosen(self, waiting: dict[str, ClaimChange]) -> dict[str, ClaimChange]:
-        """All that go out now.
+        """The changes that go out now.
 
-        Whoever may have broken a text waits for what protects, and then goes by itself.
+        A claim that may have broken a text waits for what protects, and then goes alone.
         """
         doubted = {uid for uid, one in waiting.items() if uid in self._alone and not one.protects}
         if not doubted:
@@ -244,7 +247,10 @@ class OriginWriter:
         return {first: waiting[first]}
 
     async def _write_together(self, changes: dict[str, ClaimChange]) -> None:
-        """Write them all at once; what does not go together is told apart, what protects first."""
+        """Write them all at once.
+
+        If they do not go together, write those that do, what protects first.
+        """
         manifest, site = self._current()
         if manifest is None and not self._kind.capabilities.creates_carrier:
             raise Transient(f"{self._words.place} does not exist any more")
@@ -260,7 +266,7 @@ class OriginWriter:
             await self._write_what_fits([one for one in going if one.protects is protects])
 
     def _going(self, site: Site, changes: Iterable[ClaimChange]) -> list[ClaimChange]:
-        """Those that are still to be written; the others end with what stands in their way.
+        """The changes that are still to be written; the others end with what prevents them.
 
         With many claims a try takes a while, so what could not be written is not tried again on the
         same carrier.
@@ -274,9 +280,9 @@ class OriginWriter:
         return [one for one in changes if not one.done.done()]
 
     async def _write_what_fits(self, changes: list[ClaimChange]) -> None:
-        """Write those that can be; the others end with what stands in their way.
+        """Write those that can be written; the others end with what prevents them.
 
-        Nobody's claim holds up a neighbour's. A few of hundreds are told apart by halves, and
+        One object's claim holds up no other's. A few among hundreds are found by halving, and
         whatever else the process does goes on between the tries.
         """
         manifest, site = self._current()
@@ -303,7 +309,7 @@ class OriginWriter:
             await self._write(manifest, body, fit)
 
     def _attempt(self, change: ClaimChange) -> tuple[object, ...]:
-        """All beside the carrier that decides whether a change can be written."""
+        """Everything except the carrier that decides whether a change can be written."""
         return self.seen_everywhere, change.claim, change.spec, change.gone
 
     def _body(self, site: Site, changes: list[ClaimChange]) -> dict[str, Any]:
@@ -318,9 +324,9 @@ class OriginWriter:
         )
 
     def _current(self) -> tuple[Json | None, Site]:
-        """The carrier as it was read or written last.
+        """The carrier as it was last read or written.
 
-        The API server refuses what goes out on an older one.
+        The API server refuses a write that is based on an older one.
         """
         known = self._source.last
         if isinstance(known, Unknown):
@@ -331,9 +337,9 @@ class OriginWriter:
         return next(iter(known.value), None), self._site[1]
 
     async def _put(self, manifest: Json | None, body: dict[str, Any] | None) -> tuple[Json, ...]:
-        """Put the body in the carrier's place: what stands there then.
+        """Put the body in the carrier's place; returns what is there then.
 
-        Either may be None: there is no carrier yet, or there is to be none.
+        Either may be None: there is no carrier yet, or there should be none.
         """
         kind, key = self._carrier.kind, self._target.key
         if body is None:
@@ -346,10 +352,10 @@ class OriginWriter:
     async def _write(
         self, manifest: Json | None, body: dict[str, Any] | None, changes: Collection[ClaimChange]
     ) -> None:
-        """Put the body in the carrier's place.
+        """Put the body in the carrier's place, and check what comes back.
 
-        Raises `Blocked` where what comes back is not what was sent, because each time costs every
-        replica a reload.
+        Raises `Blocked` if it differs from what was sent, because each try costs every replica a
+        reload.
         """
         if body == manifest:
             return
@@ -369,7 +375,7 @@ class OriginWriter:
         self._notice(stored, False, ADMISSION)
         for change in changes:
             if (followed := self._memory.of(change.claim.uid)) is not None:
-                # As far as anybody knows: whether the text says it is asked of the replicas.
+                # As far as anybody knows; whether the text really says so, the replicas are asked.
                 followed.written = change.claim
         raise Blocked(
             Reason.FOREIGN_CONFIGURATION,
@@ -394,7 +400,7 @@ def _end(change: ClaimChange, error: Exception | None) -> None:
 
 
 def _says(published: Published) -> tuple[object, ...]:
-    """What a carrier says of us, as far as a write decides it."""
+    """What a carrier says of us, as far as a write depends on it."""
     return (
         published.entries,
         published.intact,

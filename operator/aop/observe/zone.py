@@ -1,10 +1,10 @@
-"""Cloudflare's half of `Observed`: as few calls as the rules can live with.
+"""Cloudflare's half of `Observed`: as few calls as the rules can do with.
 
-In the steady state two GETs per resync (certificates, enablement); what changes rarely is read at
-start, hourly, and, while it is what blocks, by itself, less and less often; and all of it at once
-when requests through the edge begin to come otherwise (docs/architecture.md#calls-are-scarce). A
-certificate of ours that is moving is asked for by its id, because the list lags by up to a minute
-(facts: cloudflare#list-lag). What only explains is done without where it cannot be looked up.
+In the steady state two GETs per resync (certificates, enablement). What rarely changes is read at
+start, hourly, and less and less often while it blocks. All of it is read at once when requests
+through the edge begin to come in another way (docs/architecture.md#calls-are-scarce). A certificate
+of ours that is changing its state is asked for by its id, because the list lags by up to a minute
+(facts: cloudflare#list-lag). What only explains is left out if it cannot be looked up.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ POLLS_S = (
     180.0,
     300.0,
 )
-"""Waits between requests for a moving certificate: `active` took about a second in captures,
-minutes at worst (facts: cloudflare#delays)."""
+"""Waits between requests for a certificate that is changing its state. In captures `active` took
+about a second, and minutes at worst (facts: cloudflare#delays)."""
 
 
 class ZoneReader:
@@ -71,13 +71,13 @@ class ZoneReader:
     ) -> ObservedZone | Unknown | None:
         """The zone, or why it is not known.
 
-        `ours` are the leaves that the record and the Secret know; `hurry` when a person waits.
+        `ours` are the leaves that the record and the Secret know; `hurry` if a person waits.
 
         Raises nothing: an exception that nobody expected is a reason like any other, and what was
         not read is read again later.
 
-        A removal reads with the last good token where the one that has come after it does not do;
-        where neither does, what is written counts.
+        A removal reads with the last good token if the one that came after it does not work. If
+        neither works, the one in the Secret counts.
         """
         cloudflare = memory.cloudflare
         if isinstance(access, Unknown):
@@ -134,7 +134,7 @@ class ZoneReader:
         return zone
 
     def _postponed(self, look: Look, error: RateLimited) -> ObservedZone | Unknown | None:
-        """Calls are scarce: what was known counts until the next is due."""
+        """What was known, because calls are scarce: it counts until the next one is due."""
         cloudflare = look.cloudflare
         if cloudflare.failure is None and look.remembers:
             return look.last_known()
@@ -228,7 +228,7 @@ class ZoneReader:
             await self._cloudflare.list_certificates(access, zone_id), look.now
         )
         for certificate in certificates:
-            # The list lags, so that it may show what is gone; but an id may also come back to life
+            # The list lags and may show what is gone; but an id may come back to life, too
             # (facts: cloudflare#ids-that-come-back).
             if certificate.id in cloudflare.gone:
                 await self._ask_for(cloudflare, access, zone_id, certificate.id)
@@ -290,18 +290,18 @@ def awaited(pull: AuthenticatedOriginPull, memory: Memory) -> bool:
 
 
 def follow(cloudflare: CloudflareMemory, certificate: Certificate) -> None:
-    """Cloudflare has shown this certificate alive.
+    """Cloudflare has shown that this certificate is alive.
 
-    It did so in answer to a request for it, or for its upload or deletion.
+    It has done so in answer to a request for it, or for its upload or deletion.
     """
     cloudflare.known[certificate.id] = certificate
     cloudflare.gone.pop(certificate.id, None)
 
 
 def is_still(memory: Memory, quiet_period_s: float) -> bool:
-    """Cloudflare was read, unchanged, long enough after the last change.
+    """Whether Cloudflare was read, unchanged, long enough after the last change.
 
-    `quiet_period_s` have passed since that was seen or made.
+    `quiet_period_s` have passed since that change was seen or made.
     """
     cloudflare = memory.cloudflare
     read = cloudflare.listed.last
@@ -322,7 +322,7 @@ def changed(memory: Memory, now: datetime) -> None:
 
 
 def changed_by_us(memory: Memory, now: datetime) -> None:
-    """An effect of ours there: nothing that was read before it is decided on any more.
+    """We have changed something there: nothing that was read before counts any more.
 
     A reading that is under way began before it, and would be kept as if it had come after.
     """
@@ -336,11 +336,11 @@ def changed_by_us(memory: Memory, now: datetime) -> None:
 def _failed(
     cloudflare: CloudflareMemory, error: AopError, now: datetime, resync_s: float
 ) -> Unknown:
-    """What is said until the next attempt, which comes later each time.
+    """Why the zone is unknown until the next attempt, which comes later each time.
 
-    It comes within seconds where the failure may pass by itself. A time that the answer names is
-    the least: whoever says "in a second" for an hour is not asked every second. Only the budget's
-    is exact.
+    The next attempt comes within seconds where the failure may pass by itself. A time that the
+    answer names is a minimum: a server that says "in a second" for an hour is not asked every
+    second. Only the budget's time is exact.
     """
     reason = error.reason if isinstance(error, Blocked) else None
     after_s = error.retry_after_s if isinstance(error, Transient) else None
@@ -360,7 +360,7 @@ def _failed(
 
 
 def _notice_change(memory: Memory, zone: ObservedZone, now: datetime) -> None:
-    """A change at Cloudflare that was read starts every proof, and the quiet period, again."""
+    """Notice a change at Cloudflare: every proof, and the quiet period, begins again."""
     cloudflare = memory.cloudflare
     seen = (
         zone.enabled,
