@@ -69,22 +69,28 @@ def stands_for(o: Observed, step: Step) -> timedelta:
 
     Whoever was asked and gave no answer has had it.
     """
-    failures = any(
-        isinstance(origin.replicas, Unknown) or any(one.error for one in origin.replicas)
-        for origin in o.origins
-    ) or (isinstance(o.zone, Unknown) and not o.zone.postponed)
-    patience = timedelta(seconds=NO_ANSWER_S if failures else o.limits.looks_to_come_s)
+    in_vain = asked_in_vain(o)
+    patience = timedelta(seconds=NO_ANSWER_S if in_vain else o.limits.looks_to_come_s)
     if not isinstance(step, Wait) or step.reason in REPROVING:
         patience += 2 * o.window
     return patience
 
 
-def is_postponed(o: Observed) -> bool:
+def asked_in_vain(o: Observed) -> bool:
+    """Cloudflare, the API server or a replica was asked and gave no answer."""
+    return (isinstance(o.zone, Unknown) and not o.zone.postponed) or any(
+        isinstance(origin.replicas, Unknown) or any(one.error for one in origin.replicas)
+        for origin in o.origins
+    )
+
+
+def is_only_postponed(o: Observed) -> bool:
     """Cloudflare was not asked about the zone yet, because the operator asks it about others first.
 
-    That is no failure, and takes as long as the budget of calls makes it take.
+    That is no failure, and takes as long as the budget of calls makes it take. Who does not answer
+    meanwhile is named all the same.
     """
-    return isinstance(o.zone, Unknown) and o.zone.postponed
+    return isinstance(o.zone, Unknown) and o.zone.postponed and not asked_in_vain(o)
 
 
 def is_otherwise_at_cloudflare(o: Observed) -> bool:

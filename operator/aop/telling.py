@@ -23,7 +23,7 @@ from aop.observe import LOOK_S
 from aop.observe.memory import Memory, Mention
 from aop.observed import Observed
 from aop.progress import Progress, is_progress
-from aop.standing import is_postponed, stands_for, yet_to_be_seen
+from aop.standing import is_only_postponed, stands_for, yet_to_be_seen
 from aop.status import failed, merge_patch, status_of, without_rays
 from aop.steps import Done, Step
 from aop.terms import ObjectKey
@@ -68,7 +68,7 @@ class Teller:
     ) -> None:
         """The status, and an Event of a transition."""
         if yet_to_be_seen(observed, step, pull.status):
-            if memory.standing_since is None or is_postponed(observed):
+            if memory.standing_since is None or is_only_postponed(observed):
                 memory.standing_since = observed.now
             if observed.now - memory.standing_since < stands_for(observed, step):
                 self._show(measured_of(pull), pull.status, memory)

@@ -12,7 +12,7 @@ from aop.api import Status
 from aop.errors import Reason
 from aop.observed import NONE, Evidence, Limits, ObservedReplica, Unknown
 from aop.plan import next_step
-from aop.standing import NO_ANSWER_S, is_postponed, stands_for, yet_to_be_seen
+from aop.standing import NO_ANSWER_S, is_only_postponed, stands_for, yet_to_be_seen
 from aop.status import status_of
 from builders import (
     APEX,
@@ -171,7 +171,16 @@ def test_whoever_was_asked_and_gives_no_answer_has_had_its_turn(world: dict[str,
     assert patience(**world) == timedelta(seconds=NO_ANSWER_S)
 
 
-def test_only_what_the_own_budget_holds_back_is_postponed() -> None:
-    assert is_postponed(observed(zone=POSTPONED))
-    assert not is_postponed(observed(zone=replace(POSTPONED, postponed=False)))
-    assert not is_postponed(observed())
+def test_only_what_the_own_budget_holds_back_is_only_postponed() -> None:
+    assert is_only_postponed(observed(zone=POSTPONED))
+    assert not is_only_postponed(observed(zone=replace(POSTPONED, postponed=False)))
+    assert not is_only_postponed(observed())
+
+
+def test_who_does_not_answer_is_named_although_cloudflare_is_asked_about_others_first() -> None:
+    world = {
+        "zone": POSTPONED,
+        "origins": [origin(replicas=(SEEN, replica("pod-3", REQUIRING, error="timed out")))],
+    }
+    assert not is_only_postponed(observed(**world))
+    assert patience(**world) == timedelta(seconds=NO_ANSWER_S)

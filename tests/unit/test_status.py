@@ -24,6 +24,8 @@ from aop.observed import (
     Unknown,
 )
 from aop.plan import next_step
+from aop.plan.claims import CUT_OFF
+from aop.reasons import NO_ACTION
 from aop.status import failed, merge_patch, status_of
 from aop.terms import Mode, ObjectKey
 from builders import (
@@ -584,3 +586,15 @@ def test_whoever_asks_no_more_is_told_of_until_nothing_is_left_there() -> None:
     after = told_of_alerts(observed(alerts=gone), refused)
     assert after.condition(ConditionType.ALERTS_CONFIGURED) is None
     assert after.alerts is None
+
+
+def test_a_wait_that_passes_by_itself_hides_nothing_that_somebody_has_to_see_to() -> None:
+    paused = Unknown("Calls to Cloudflare pause for 200 s", None, 200.0, postponed=True)
+    hanging = replica("pod-3", REQUIRING, error="timed out")
+    for replicas, remedy in (((hanging,), CUT_OFF), ((), NO_ACTION)):
+        asked = (replica("pod-1", REQUIRING), *replicas)
+        world = {"zone": paused, "origins": [origin(replicas=asked)], "evidence": []}
+        message = condition(status(world), ConditionType.READY).message
+        assert "Calls to Cloudflare pause" in message
+        assert message.endswith(f"{remedy}.")
+        assert ("pod-3" in message) == bool(replicas)

@@ -6,6 +6,7 @@ Its message alone tells what is awaited, since when, and what to do.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from aop.api import (
     ConditionType,
@@ -17,7 +18,7 @@ from aop.observed import (
     ObservedOrigin,
     Unknown,
 )
-from aop.plan.claims import required_hosts
+from aop.plan.claims import required_hosts, until_applied
 from aop.plan.facts import (
     believed,
     configured,
@@ -59,6 +60,7 @@ def summary(o: Observed, step: Step, findings: dict[ConditionType, Assessment]) 
     if isinstance(step, Block):
         return Assessment("False", step.reason, step.message)
     if isinstance(step, Wait):
+        step = with_remedy(o, step)
         if holding and step.reason in REPROVING:
             return Assessment(
                 "True",
@@ -73,6 +75,26 @@ def summary(o: Observed, step: Step, findings: dict[ConditionType, Assessment]) 
             )
         return Assessment("False", step.reason, sentence_of(o, step))
     return Assessment("False", Reason.PROGRESSING, sentence_of(o, step))
+
+
+def with_remedy(o: Observed, wait: Wait) -> Wait:
+    """The wait, with what helps an origin that somebody has to see to meanwhile.
+
+    What is awaited first may pass by itself, as a pause of the calls to Cloudflare does, while a
+    pod hangs that somebody has to let go.
+    """
+    if (wait.remedy or wait.reason.remedy) != NO_ACTION:
+        return wait
+    for origin in o.origins:
+        later = until_applied(origin) if origin.wanted else None
+        if later is not None and later.remedy:
+            return replace(
+                wait,
+                message=f"{wait.message.rstrip('.')}. Meanwhile: {later.message}",
+                since=wait.since or later.since,
+                remedy=later.remedy,
+            )
+    return wait
 
 
 def shown_by_the_edge(o: Observed) -> bool:
