@@ -2,6 +2,7 @@
 
 `python -m scale beside 20`: what twenty settled zones are told while twenty others come and go.
 `python -m scale later 100 1000`: what a restart, a changed Secret and a loss cost among so many.
+`python -m scale crowd 10000`: what so many on twenty controllers cost at rest.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 
+from scale.crowd import Crowd, crowd
 from scale.later import Later, later
 from scale.measure import Disturbed, Measured, beside, onboard
 
 DEFAULT = (10, 100)
-Row = Measured | Disturbed | Later
+Row = Measured | Disturbed | Later | Crowd
 KINDS: Mapping[str, tuple[str, Callable[[int, Callable[[str], None]], Row]]] = {
     "": ("{} zones, two hosts each, on one controller with two replicas", onboard),
     "beside": ("{} settled zones, and as many that come and go beside them", beside),
     "later": ("{} settled zones, and what may happen to them", later),
+    "crowd": ("{} settled zones on twenty controllers, at rest", crowd),
 }
 
 

@@ -8,6 +8,7 @@ shows when one is started: it finds nothing to write.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,10 +31,11 @@ from aop.pki.issuing import BACKDATED
 from aop.record import dump, load
 from aop.terms import Claim, ObjectKey, Pin
 from aop.terms.names import FINALIZER, RECORD_ANNOTATION
-from sandbox.composition import CONFIG_MAP, CONTROLLER_NAMESPACE
 from sandbox.scene import Scene, name_of, path_of
 
 Manifest = dict[str, Any]
+TOKEN = "0f1e2d3c"
+"""The secret part of the check path of a controller that had none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Pattern:
             (self.pin.short, leaf.leaf.pin.short),
             (str(self.certificate["serial_number"]), str(certificate["serial_number"])),
             (record.zone_id, zone["id"]),
+            (str(_config_map_of(self.manifest)), str(made.spec.origins[0].target.key)),
         ):
             text = text.replace(before, after)
         # Apart, because the name of one zone stands among those that lie open beside another.
@@ -102,29 +105,43 @@ def _beside(pull: AuthenticatedOriginPull, served: Sequence[str]) -> str:
 def settled_by_hand(scene: Scene, objects: Sequence[Manifest], say: Callable[[str], None]) -> None:
     """Make all `objects` but the first, which is settled, as if an operator had settled them.
 
-    No operator runs meanwhile.
+    Each has one origin, of ingress-nginx. No operator runs meanwhile.
     """
-    http = scene.plane.http
     pattern = Pattern.of(scene, objects[0]["spec"]["zone"]["name"])
-    claims: list[Claim] = []
-    served = [host for one in objects for host in one["spec"]["hostnames"]]
+    served: defaultdict[ObjectKey, list[str]] = defaultdict(list)
+    for one in objects:
+        served[_config_map_of(one)] += one["spec"]["hostnames"]
+    claims: defaultdict[ObjectKey, list[Claim]] = defaultdict(list)
     for place, one in enumerate(objects[1:], start=1):
-        claims.append(_settle(scene, pattern, one, served))
+        where = _config_map_of(one)
+        claims[where].append(_settle(scene, pattern, one, served[where]))
         if place % 500 == 0:
             say(f"{place} of {len(objects)} zones made")
-    path = f"/api/v1/namespaces/{CONTROLLER_NAMESPACE}/configmaps/{CONFIG_MAP}"
-    config_map = scene.sandbox.config_map()
-    # Once as they are asked for, and once more as they are seen everywhere.
+    for where, theirs in claims.items():
+        _publish(scene, where, theirs)
+
+
+def _config_map_of(one: Manifest) -> ObjectKey:
+    reference = one["spec"]["origins"][0]["ingressNginx"]["configMapRef"]
+    return ObjectKey(reference["namespace"], reference["name"])
+
+
+def _publish(scene: Scene, where: ObjectKey, claims: Sequence[Claim]) -> None:
+    """Once as they are asked for, and once more as they are seen everywhere."""
+    path = f"/api/v1/namespaces/{where.namespace}/configmaps/{where.name}"
+    config_map = scene.plane.http.get(path).raise_for_status().json()
     for seen_everywhere in (None, read(config_map).revision + 1):
         config_map = publish(
             config_map,
             claims[0],
             foreign=ForeignText.REFUSE,
-            token_if_new="",
+            token_if_new=TOKEN,
             seen_everywhere=seen_everywhere,
             beside=[(claim, ForeignText.REFUSE) for claim in claims[1:]],
         )
-    http.put(path, json=config_map, params={"fieldManager": "aop-operator"}).raise_for_status()
+    scene.plane.http.put(
+        path, json=config_map, params={"fieldManager": "aop-operator"}
+    ).raise_for_status()
 
 
 def _settle(scene: Scene, pattern: Pattern, one: Manifest, served: Sequence[str]) -> Claim:
@@ -167,6 +184,7 @@ def _settle(scene: Scene, pattern: Pattern, one: Manifest, served: Sequence[str]
         load(pattern.manifest["metadata"]["annotations"][RECORD_ANNOTATION]),
         zone_id=zone["id"],
         uploaded=(leaf.leaf.pin,),
+        claimed=(pull.spec.origins[0].target,),
     )
     http.patch(
         path_of(namespace, name),

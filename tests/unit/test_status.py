@@ -588,13 +588,28 @@ def test_whoever_asks_no_more_is_told_of_until_nothing_is_left_there() -> None:
     assert after.alerts is None
 
 
-def test_a_wait_that_passes_by_itself_hides_nothing_that_somebody_has_to_see_to() -> None:
-    paused = Unknown("Calls to Cloudflare pause for 200 s", None, 200.0, postponed=True)
-    hanging = replica("pod-3", REQUIRING, error="timed out")
-    for replicas, remedy in (((hanging,), CUT_OFF), ((), NO_ACTION)):
-        asked = (replica("pod-1", REQUIRING), *replicas)
-        world = {"zone": paused, "origins": [origin(replicas=asked)], "evidence": []}
-        message = condition(status(world), ConditionType.READY).message
-        assert "Calls to Cloudflare pause" in message
-        assert message.endswith(f"{remedy}.")
-        assert ("pod-3" in message) == bool(replicas)
+PAUSED = Unknown("Calls to Cloudflare pause for 200 s", None, 200.0, postponed=True)
+TROUBLES: dict[str, tuple[dict[str, Any], str, str]] = {
+    "a pod hangs": (
+        {"origins": [origin(replicas=(replica("pod-3", REQUIRING, error="timed out"),))]},
+        "pod-3",
+        CUT_OFF,
+    ),
+    "a required host gives no answer": (
+        {"evidence": [Evidence(APEX, silence="HTTP 403", silent_since=at(-60)), evidence(WWW)]},
+        f"{APEX} gives no usable answer",
+        Reason.EDGE_SILENT.remedy,
+    ),
+    "nothing is wrong": ({"evidence": []}, "", NO_ACTION),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_wait_that_passes_by_itself_hides_nothing_that_somebody_has_to_see_to(
+    trouble: str,
+) -> None:
+    world, named, remedy = TROUBLES[trouble]
+    message = condition(status({"zone": PAUSED} | world), ConditionType.READY).message
+    assert "Calls to Cloudflare pause" in message
+    assert named in message
+    assert message.endswith(f"{remedy}.")

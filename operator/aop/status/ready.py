@@ -78,23 +78,28 @@ def summary(o: Observed, step: Step, findings: dict[ConditionType, Assessment]) 
 
 
 def with_remedy(o: Observed, wait: Wait) -> Wait:
-    """The wait, with what helps an origin that somebody has to see to meanwhile.
+    """The wait, with what somebody has to see to meanwhile.
 
     What is awaited first may pass by itself, as a pause of the calls to Cloudflare does, while a
-    pod hangs that somebody has to let go.
+    pod hangs that somebody has to let go, or a host gives no answer.
     """
-    if (wait.remedy or wait.reason.remedy) != NO_ACTION:
+    if (wait.remedy or wait.reason.remedy) != NO_ACTION or (trouble := in_trouble(o)) is None:
         return wait
-    for origin in o.origins:
-        later = until_applied(origin) if origin.wanted else None
-        if later is not None and later.remedy:
-            return replace(
-                wait,
-                message=f"{wait.message.rstrip('.')}. Meanwhile: {later.message}",
-                since=wait.since or later.since,
-                remedy=later.remedy,
-            )
-    return wait
+    what, remedy = trouble
+    return replace(wait, message=f"{wait.message.rstrip('.')}. Meanwhile: {what}", remedy=remedy)
+
+
+def in_trouble(o: Observed) -> tuple[str, str] | None:
+    """What an origin waits for, or who is silent at the edge, and what helps."""
+    waits = [until_applied(origin) for origin in o.origins if origin.wanted]
+    for wait in waits:
+        if wait is not None and wait.remedy:
+            return wait.message, wait.remedy
+    silent = [one for host in required_hosts(o) if (one := o.evidence_of(host)).silence is not None]
+    if not silent:
+        return None
+    named = "; ".join(why_unproven(o, one) for one in silent[:MOST_NAMED])
+    return named, Reason.EDGE_SILENT.remedy
 
 
 def shown_by_the_edge(o: Observed) -> bool:

@@ -1,0 +1,229 @@
+"""Ten thousand settled zones on twenty controllers, at rest, beside a Kopf operator that only watches the same objects."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aop.origins.ingress_nginx.stored import read
+from sandbox.composition import CONFIG_MAP, CONTROLLER_NAMESPACE, Layout, ingress
+from sandbox.following import Following
+from sandbox.ingress_nginx.launcher import IngressNginx
+from sandbox.processes import Child
+from sandbox.scene import Scene, origin
+from sandbox.waiting import until
+from scale.measure import EVERYWHERE, TICKS_PER_S, Cost, Followed, pulling, until_ready, zone_names
+from scale.settled import settled_by_hand
+
+CONTROLLERS = 20
+WITHIN_S = 900.0
+SHOWN_S = 900.0
+"""For how long the new process is left alone before what it costs at rest is read off."""
+SAID_EVERY_S = 60.0
+RESTS_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """What was read off."""
+
+    zones: int
+    controllers: int
+    resident_mib: float
+    """Of the operator, at rest."""
+    most_mib: float
+    """The most that it took since its start."""
+    only_watching_mib: float
+    """Of a Kopf operator that does nothing but watch the same objects."""
+    ratio: float
+    rest_cpu_m: float
+    """Thousandths of a core at rest."""
+    rest_requests_per_min: float
+    """To the API server at rest."""
+    written: int
+    """Statuses that the new process has written."""
+
+
+def crowd(zones: int, say: Callable[[str], None]) -> Crowd:
+    """So many zones of one Cloudflare user, spread over the controllers, with the defaults of every budget."""
+    names = zone_names(zones)
+    hosts = [names[0], f"www.{names[0]}"]
+    with (
+        Scene(Layout(hosts=hosts, zones=names[:1]), AOP_TRACE_FILE="") as scene,
+        _controllers(scene, CONTROLLERS - 1, say) as others,
+    ):
+        objects = _objects(scene, names, others, say)
+        _settled(scene, objects, others, say)
+        watching_mib = _only_watching(scene, zones, say)
+        followed = Followed()
+        with Following(scene.plane, EVERYWHERE, followed.notice):
+            scene.operator.start(within_s=WITHIN_S)
+            until(
+                lambda: len(followed.statuses) == zones,
+                within_s=WITHIN_S,
+                describe="all objects to be listed",
+            )
+            before = followed.written.total()
+            most_mib = _left_alone(scene, say)
+            cost, since = Cost.of(scene), time.monotonic()
+            time.sleep(RESTS_S)
+            rested, for_s = Cost.of(scene), time.monotonic() - since
+            written = followed.written.total() - before
+    return Crowd(
+        zones=zones,
+        controllers=CONTROLLERS,
+        resident_mib=rested.resident_mib,
+        most_mib=max(most_mib, rested.resident_mib),
+        only_watching_mib=watching_mib,
+        ratio=rested.resident_mib / watching_mib,
+        rest_cpu_m=(rested.cpu_s - cost.cpu_s) / for_s * 1000,
+        rest_requests_per_min=(rested.requests - cost.requests) / for_s * 60,
+        written=written,
+    )
+
+
+@contextmanager
+def _controllers(
+    scene: Scene, number: int, say: Callable[[str], None]
+) -> Iterator[list[tuple[str, IngressNginx]]]:
+    """Beside that of the sandbox, each with its namespace, its class and two replicas."""
+    with ExitStack() as stack:
+        running = []
+        for place in range(1, number + 1):
+            name = f"nginx-{place:02}"
+            scene.plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+            controller = IngressNginx(
+                scene.plane.admin_kubeconfig,
+                namespace=name,
+                config={"use-forwarded-headers": "true", "ssl-redirect": "false"},
+                hosts=["*.example"],
+                first_address=f"127.0.{place}.11",
+                ingress_class=name,
+                controller_class=f"k8s.io/{name}",
+            )
+            running.append((name, stack.enter_context(controller)))
+        say(f"{number + 1} controllers run")
+        yield running
+
+
+def _objects(
+    scene: Scene,
+    names: tuple[str, ...],
+    others: list[tuple[str, IngressNginx]],
+    say: Callable[[str], None],
+) -> list[dict[str, Any]]:
+    """The object of each zone, with the Ingresses of its hosts; zones take turns at the controllers."""
+    own = scene.control.zone(names[0])["origins"]
+    listening = [own, *(_listeners(controller) for _, controller in others)]
+    objects = []
+    for place, zone in enumerate(names):
+        which = place % len(listening)
+        one = pulling(zone)
+        if which:
+            where = others[which - 1][0]
+            one["spec"]["origins"] = [origin(namespace=where)]
+        if place:
+            scene.control.make_zone(zone, origins=listening[which])
+            for host in one["spec"]["hostnames"]:
+                body = ingress(host)
+                body["spec"]["ingressClassName"] = others[which - 1][0] if which else "nginx"
+                scene.plane.http.post(
+                    "/apis/networking.k8s.io/v1/namespaces/default/ingresses", json=body
+                ).raise_for_status()
+        objects.append(one)
+        if place and place % 1000 == 0:
+            say(f"{place} of {len(names)} zones have Ingresses")
+    return objects
+
+
+def _listeners(controller: IngressNginx) -> list[dict[str, Any]]:
+    ports = controller.announcement
+    return [
+        {"address": one.address, "https_port": ports.https_port, "http_port": ports.http_port}
+        for one in controller.replicas()
+    ]
+
+
+def _settled(
+    scene: Scene,
+    objects: list[dict[str, Any]],
+    others: list[tuple[str, IngressNginx]],
+    say: Callable[[str], None],
+) -> None:
+    """One by the operator, all others by hand."""
+    scene.plane.apply(objects[:1])
+    followed = Followed()
+    with Following(scene.plane, EVERYWHERE, followed.notice):
+        until_ready(1, followed, time.monotonic(), scene, say)
+    scene.operator.terminate(within_s=30)
+    settled_by_hand(scene, objects, say)
+    for name, controller in [(CONTROLLER_NAMESPACE, scene.ingress_nginx), *others]:
+        path = f"/api/v1/namespaces/{name}/configmaps/{CONFIG_MAP}"
+        *_, claim = read(scene.plane.http.get(path).raise_for_status().json()).claims.values()
+        for replica in controller.replicas():
+            until(
+                lambda: claim.pins[0].sha1 in controller.nginx_conf(replica.pod),  # noqa: B023 - asked at once
+                within_s=WITHIN_S,
+                every_s=1.0,
+                describe=f"{replica.pod} to run the text that was written by hand",
+            )
+
+
+def _only_watching(scene: Scene, zones: int, say: Callable[[str], None]) -> float:
+    """Resident memory in MiB of who only watches, once it was told of all objects."""
+    log = scene.sandbox.folder / "only-watching.log"
+    child = Child(
+        [sys.executable, "-m", "scale.only_watching"],
+        log=log,
+        env={**os.environ, "KUBECONFIG": str(scene.plane.admin_kubeconfig)},
+    )
+    try:
+        until(
+            lambda: str(zones // 100 * 100) in log.read_text().split(),
+            within_s=WITHIN_S,
+            every_s=1.0,
+            describe=lambda: f"Kopf to tell of all objects: {child.last_words()}",
+        )
+        resting, since = _cpu_s(child.pid), time.monotonic()
+        while (now := _cpu_s(child.pid)) != resting or time.monotonic() - since < 10:
+            if now != resting:
+                resting, since = now, time.monotonic()
+            time.sleep(1)
+            if time.monotonic() - since > WITHIN_S:
+                break
+        resident_mib = _resident_mib(child.pid)
+    finally:
+        child.kill()
+    say(f"who only watches takes {resident_mib:.0f} MiB")
+    return resident_mib
+
+
+def _left_alone(scene: Scene, say: Callable[[str], None]) -> float:
+    """The most that the operator took meanwhile, in MiB."""
+    began, said_at, most_mib = time.monotonic(), time.monotonic(), 0.0
+    while time.monotonic() - began < SHOWN_S:
+        time.sleep(1)
+        resident_mib = _resident_mib(scene.operator.pid)
+        most_mib = max(most_mib, resident_mib)
+        if time.monotonic() - said_at >= SAID_EVERY_S:
+            said_at = time.monotonic()
+            say(
+                f"{said_at - began:4.0f} s: {resident_mib:.0f} MiB, {_cpu_s(scene.operator.pid):.0f} s of CPU"
+            )
+    return most_mib
+
+
+def _resident_mib(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1]) / 1024
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
