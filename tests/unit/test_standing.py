@@ -178,7 +178,7 @@ def test_only_what_the_own_budget_holds_back_is_only_postponed() -> None:
 
 
 def test_who_does_not_answer_is_named_although_cloudflare_is_asked_about_others_first() -> None:
-    world = {
+    world: dict[str, Any] = {
         "zone": POSTPONED,
         "origins": [origin(replicas=(SEEN, replica("pod-3", REQUIRING, error="timed out")))],
     }
