@@ -351,9 +351,63 @@ def test_a_server_that_ends_again_and_again_rejects_what_is_new() -> None:
     assert why(body, crashing(f"starting\n{EMERG}\n")) == Rejection(EMERG, ours=True)
     assert why(body, crashing(THEIRS)) == Rejection(THEIRS, ours=False)
     assert why(body, crashing(), NOW + timedelta(minutes=1)) is None, "that was an older text"
-    sidecar = crashing()
-    sidecar["status"]["containerStatuses"][0]["name"] = "sidecar"
-    assert why(body, sidecar) is None
+    assert why(body, of_another(crashing())) is None
+
+
+def of_another(one: Json) -> Json:
+    """The same of a container that mounts nothing of ours."""
+    one["status"]["containerStatuses"][0]["name"] = "sidecar"
+    return one
+
+
+def backing_off(container: str, path: str | None = None) -> Json:
+    """What the kubelet says of a container that ends again and again."""
+    about = {"uid": "uid-one"} | ({"fieldPath": path} if path else {})
+    named = f" {container} in pod one_web(uid-one)" if container else ""
+    return {
+        "involvedObject": about,
+        "type": "Warning",
+        "reason": "BackOff",
+        "message": f"Back-off restarting failed container{named}",
+        "lastTimestamp": NOW.isoformat(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("event", "blamed"),
+    [
+        (backing_off("nginx", "spec.containers{nginx}"), True),
+        (backing_off("nginx"), True),
+        (backing_off(""), True),
+        (backing_off("sidecar", "spec.containers{sidecar}"), False),
+        (backing_off("wait", "spec.initContainers{wait}"), False),
+        (backing_off("sidecar"), False),
+    ],
+    ids=["server", "server-by-message", "somebody", "sidecar", "init", "sidecar-by-message"],
+)
+def test_only_a_container_that_reads_the_text_can_reject_it(event: Json, blamed: bool) -> None:
+    origin = site(published(REQUIRING))
+    rejection = origin.rejection([event], origin.replicas[0], NOW)
+    assert (rejection is not None) is blamed
+
+
+def as_native_sidecar(one: Json) -> Json:
+    """The server stands among the init containers, and goes on running."""
+    lasting = CONTAINER | {"restartPolicy": "Always"}
+    one["spec"] |= {"initContainers": [lasting], "containers": [{"name": "app"}]}
+    statuses = one["status"].pop("containerStatuses", [])
+    one["status"]["initContainerStatuses"] = statuses
+    return one
+
+
+def test_a_server_may_be_a_native_sidecar() -> None:
+    body = published(REQUIRING)
+    one = as_native_sidecar(pod(containerStatuses=[{"name": "nginx", "containerID": "x://1"}]))
+    assert site(body, pods=(one,)).replicas[0].started == "x://1"
+    assert why(body, as_native_sidecar(crashing(EMERG))) == Rejection(EMERG, ours=True)
+    once = as_native_sidecar(pod())
+    del once["spec"]["initContainers"][0]["restartPolicy"]
+    assert site(body, pods=(once,)).replicas == (), "it has ended when the pod serves"
 
 
 def test_a_text_that_was_in_force_is_not_to_blame() -> None:
@@ -390,6 +444,12 @@ def test_a_rollout_that_does_not_get_on_rejects_what_is_new() -> None:
     assert stalled(accepted).ours is False
 
 
+RUNS = {"running": {"startedAt": NOW.isoformat()}}
+SERVES = {"name": "nginx", "ready": True, "state": RUNS}
+INITIALIZING = {"name": "nginx", "state": {"waiting": {"reason": "PodInitializing"}}}
+CRASHES = {"waiting": {"reason": "CrashLoopBackOff"}}
+
+
 @pytest.mark.parametrize(
     "status",
     [
@@ -399,13 +459,45 @@ def test_a_rollout_that_does_not_get_on_rejects_what_is_new() -> None:
                 {"name": "x", "state": {"waiting": {"reason": "ImagePullBackOff"}}}
             ]
         },
+        {"containerStatuses": [SERVES, {"name": "x", "state": CRASHES}]},
+        {"containerStatuses": [SERVES, {"name": "x", "ready": False, "state": RUNS}]},
+        {
+            "initContainerStatuses": [{"name": "x", "state": CRASHES}],
+            "containerStatuses": [INITIALIZING],
+        },
+        {
+            "initContainerStatuses": [{"name": "x", "state": RUNS}],
+            "containerStatuses": [INITIALIZING],
+        },
     ],
-    ids=["unscheduled", "image"],
+    ids=["unscheduled", "image", "sidecar", "unready-sidecar", "init", "endless-init"],
 )
 def test_who_keeps_a_pod_from_starting_is_to_blame(status: Json) -> None:
     rejection = stalled(published(REQUIRING), pod(), pod("new", **status))
     assert rejection is not None
     assert rejection.ours is False
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"containerStatuses": [SERVES | {"ready": False}]},
+        {"containerStatuses": [SERVES | {"ready": False}, {"name": "x", "state": RUNS}]},
+        {"containerStatuses": [SERVES, {"name": "x", "ready": True, "state": RUNS}]},
+    ],
+    ids=["server", "both", "nobody"],
+)
+def test_a_server_that_is_never_ready_may_have_the_text_to_blame(status: Json) -> None:
+    rejection = stalled(published(REQUIRING), pod(), pod("new", **status))
+    assert rejection is not None
+    assert rejection.ours is True
+
+
+def test_a_server_that_ends_is_to_blame_beside_a_sidecar_that_does() -> None:
+    sidecar = of_another(crashing())
+    rejection = stalled(published(REQUIRING), crashing(EMERG), sidecar)
+    assert rejection is not None
+    assert rejection.ours is True
 
 
 def test_no_answer_of_a_site_changes_what_it_was_made_of() -> None:

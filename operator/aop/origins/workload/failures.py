@@ -4,18 +4,20 @@ A server that does not take its configuration ends, and the kubelet starts it ag
 last words are known where its container says `terminationMessagePolicy: FallbackToLogsOnError`.
 Where they name nothing of ours, or a pod never comes so far, the fault is somebody else's; so it is
 where every claim in the text was seen in force before. All else is taken for a rejection: taking
-back what is new in it lets the pods start.
+back what is new in it lets the pods start. Only a container that mounts the ConfigMap can be kept
+from starting by it: another one of the pod that fails is somebody else's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from aop.origins.sites import Json, Rejection
 from aop.origins.workload.dialect import Dialect
-from aop.origins.workload.pods import servers_in
+from aop.origins.workload.pods import readers_in, statuses_in
 from aop.origins.workload.templates import Template
 
 NOT_STARTED = frozenset(
@@ -29,6 +31,10 @@ NOT_RUN = frozenset(
 _AGAIN = "Back-off restarting failed container"
 """How the kubelet's Event of a container that ends again and again begins
 (facts: kubernetes#crash-loops)."""
+_NAMED = re.compile(f"{_AGAIN} (\\S+) in pod")
+_CONTAINER = re.compile(r"^spec[.]\w+\{(.+)\}$")
+"""How it names the container: in its message, and in the field of the pod that it is about."""
+_CRASHING = "CrashLoopBackOff"
 _MOST = 300
 
 
@@ -47,7 +53,8 @@ def failure_of(
     """
     second = since.replace(microsecond=0)  # what Kubernetes writes carries whole seconds
     about = [one for one in events if _is_about(one, pod, second)]
-    again = [one for one in about if one.get("reason") == "BackOff" and _AGAIN in _message(one)]
+    readers = readers_in(pod, config_map)
+    again = [one for one in about if _ends_again(one, readers)]
     last_words = _last_words(pod, config_map, second)
     if last_words or again:
         words = last_words or _message(again[-1])
@@ -61,7 +68,7 @@ def failure_of(
 
 
 def unfinished(
-    template: Template, pods: Iterable[Json], since: datetime, *, doubtful: bool
+    template: Template, pods: Collection[Json], since: datetime, *, doubtful: bool
 ) -> Rejection | None:
     """Why a workload's controller has given up replacing the pods, since then (UTC); or None.
 
@@ -72,23 +79,68 @@ def unfinished(
         return None
     if template.stalled_at < since.replace(microsecond=0):
         return None
-    others = [why for pod in pods if (why := _kept_from_starting(pod))]
+    config_map, second = template.config_map, since.replace(microsecond=0)
+    others = [why for pod in pods if (why := _kept_from_starting(pod, config_map))]
+    if any(_last_words(pod, config_map, second) for pod in pods):
+        others = []
     return Rejection(
         _line(f"{template}: {(*others, template.stalled)[0]}"), ours=doubtful and not others
     )
 
 
-def _kept_from_starting(pod: Json) -> str | None:
-    """What keeps a pod from ever running its containers."""
+def _kept_from_starting(pod: Json, config_map: str) -> str | None:
+    """What keeps a pod from ever running its containers, or from ever being Ready beside them."""
     status: Mapping[str, Any] = pod.get("status") or {}
     for condition in status.get("conditions") or ():
         if (condition.get("type"), condition.get("status")) == ("PodScheduled", "False"):
             return str(condition.get("message") or condition.get("reason"))
-    for one in status.get("containerStatuses") or ():
+    statuses, readers = list(statuses_in(pod)), readers_in(pod, config_map)
+    for one in statuses:
         waiting = (one.get("state") or {}).get("waiting") or {}
         if waiting.get("reason") in NOT_RUN:
             return f"{waiting['reason']}: {waiting.get('message', '')}"
-    return None
+        if one.get("name") not in readers and waiting.get("reason") == _CRASHING:
+            return _ends_each_time(one)
+    waits = [one for one in statuses if one.get("name") in readers and not one.get("ready")]
+    if any(_waits_for_others(one) for one in waits):
+        return next((_unready(one) for one in statuses if _is_at_work(one, readers)), None)
+    if waits:
+        return None
+    return next((_unready(one) for one in statuses if _is_unready(one, readers)), None)
+
+
+def _waits_for_others(status: Mapping[str, Any]) -> bool:
+    """It runs only after the init containers before it have ended."""
+    waiting = (status.get("state") or {}).get("waiting") or {}
+    return waiting.get("reason") == "PodInitializing"
+
+
+def _is_at_work(status: Mapping[str, Any], readers: Collection[str]) -> bool:
+    """An init container before the server that has not ended, and reads nothing of ours."""
+    return status.get("name") not in readers and "running" in (status.get("state") or {})
+
+
+def _is_unready(status: Mapping[str, Any], readers: Collection[str]) -> bool:
+    """A container beside the server that runs and is not Ready."""
+    return _is_at_work(status, readers) and not status.get("ready")
+
+
+def _unready(status: Mapping[str, Any]) -> str:
+    return f"its container {status.get('name')} is not ready"
+
+
+def _ends_each_time(status: Mapping[str, Any]) -> str:
+    ended = (status.get("lastState") or {}).get("terminated") or {}
+    return f"its container {status.get('name')} ends with {ended.get('exitCode')} each time"
+
+
+def _ends_again(event: Json, readers: Collection[str]) -> bool:
+    """The kubelet starts one of these containers again and again, as it says."""
+    if event.get("reason") != "BackOff" or _AGAIN not in _message(event):
+        return False
+    about: Mapping[str, Any] = event.get("involvedObject") or {}
+    named = _CONTAINER.search(str(about.get("fieldPath"))) or _NAMED.search(_message(event))
+    return named is None or named[1] in readers
 
 
 def _is_about(event: Json, pod: Json, since: datetime) -> bool:
@@ -114,23 +166,16 @@ def _message(event: Json) -> str:
 
 def _last_words(pod: Json, config_map: str, since: datetime) -> str | None:
     """What the server said when it last ended, since then, while it is not started again."""
-    for status in _servers(pod, config_map):
+    readers = readers_in(pod, config_map)
+    for status in (one for one in statuses_in(pod) if one.get("name") in readers):
         waiting = (status.get("state") or {}).get("waiting") or {}
         ended = (status.get("lastState") or {}).get("terminated") or {}
         at = ended.get("finishedAt")
-        if waiting.get("reason") == "CrashLoopBackOff" and at:
+        if waiting.get("reason") == _CRASHING and at:
             if datetime.fromisoformat(at) < since:
                 continue
-            code = f"its container {status.get('name')} ends with {ended.get('exitCode')} each time"
-            return str(ended.get("message") or code)
+            return str(ended.get("message") or _ends_each_time(status))
     return None
-
-
-def _servers(pod: Json, config_map: str) -> Iterator[Mapping[str, Any]]:
-    names = servers_in(pod, config_map)
-    for status in (pod.get("status") or {}).get("containerStatuses") or ():
-        if status.get("name") in names:
-            yield status
 
 
 def _line(words: str, complains: str = "") -> str:

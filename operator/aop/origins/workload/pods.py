@@ -72,12 +72,39 @@ def _sources(volume: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def servers_in(pod: Json, config_map: str) -> set[str]:
-    """The containers of a pod that mount the ConfigMap."""
+    """The containers of a pod that mount the ConfigMap and run as long as the pod.
+
+    An init container does so where its `restartPolicy` is Always
+    (facts: kubernetes#sidecars).
+    """
     spec = pod.get("spec") or {}
+    lasting = [one for one in spec.get("initContainers") or () if _lasts(one)]
+    return _mounting(spec, (*lasting, *(spec.get("containers") or ())), config_map)
+
+
+def readers_in(pod: Json, config_map: str) -> set[str]:
+    """The servers, and init containers that mount the ConfigMap, such as one that tests it."""
+    spec = pod.get("spec") or {}
+    parts = (spec.get("initContainers") or (), spec.get("containers") or ())
+    return _mounting(spec, [one for part in parts for one in part], config_map)
+
+
+def statuses_in(pod: Json) -> Iterator[Mapping[str, Any]]:
+    """What the kubelet says of each container of a pod, init containers first."""
+    status: Mapping[str, Any] = pod.get("status") or {}
+    for part in ("initContainerStatuses", "containerStatuses"):
+        yield from status.get(part) or ()
+
+
+def _lasts(init_container: Mapping[str, Any]) -> bool:
+    return init_container.get("restartPolicy") == "Always"
+
+
+def _mounting(spec: Json, containers: Iterable[Json], config_map: str) -> set[str]:
     volumes = volumes_of(spec, config_map)
     return {
         str(container.get("name"))
-        for container in spec.get("containers") or ()
+        for container in containers
         if any(mount.get("name") in volumes for mount in container.get("volumeMounts") or ())
     }
 
@@ -96,8 +123,9 @@ def serving(pods: Iterable[Json], config_map: str) -> tuple[Json, ...]:
 def replica_of(pod: Json, ports: Ports, config_map: str) -> Replica:
     """The pod, where it listens, and since which start its servers read the ConfigMap."""
     servers = servers_in(pod, config_map)
-    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-    started = [str(one.get("containerID") or "") for one in statuses if one.get("name") in servers]
+    started = [
+        str(one.get("containerID") or "") for one in statuses_in(pod) if one.get("name") in servers
+    ]
     return Replica(
         key=key_of(pod),
         uid=pod["metadata"].get("uid", ""),

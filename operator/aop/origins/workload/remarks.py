@@ -26,9 +26,11 @@ def remarks(kind: Kind, name: str, workload: Json, config_map: str) -> tuple[Rem
 def servers_of(workload: Json, config_map: str) -> tuple[Json, ...]:
     """The containers of a workload's pods that mount the ConfigMap."""
     template = (workload.get("spec") or {}).get("template") or {}
+    spec = template.get("spec") or {}
     return tuple(
         one
-        for one in (template.get("spec") or {}).get("containers") or ()
+        for part in ("initContainers", "containers")
+        for one in spec.get(part) or ()
         if one.get("name") in servers_in(template, config_map)
     )
 
