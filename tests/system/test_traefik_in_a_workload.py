@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -133,6 +134,27 @@ class TestTraefik(lives.InADeployment):
             assert scene.refusing() == []
             frontend.node.hangs = False
             scene.remove(within_s=lives.WITHIN_S)
+
+    def test_where_clients_are_believed_the_hosts_are_not_called_enforced(
+        self, scene: Scene
+    ) -> None:
+        """Somebody takes the middleware away that removes what a client says of itself."""
+        lives.apply(scene)
+        scene.until_enforced(within_s=lives.WITHIN_S)
+        (ours,) = (one for one in web() if one["metadata"]["name"] == "aop")
+        credulous = deepcopy(ours)
+        credulous["spec"]["routes"][0]["middlewares"] = [{"name": "aop-certificate"}]
+        scene.plane.apply(credulous)
+        try:
+            for kind in ("Ready", "Enforced"):
+                condition = scene.until_condition(
+                    kind, "False", "ForeignConfiguration", within_s=60
+                )
+                assert "believes what a request's own headers say" in condition["message"]
+            assert len(scene.refusing()) == 2, "what is required stays"
+        finally:
+            scene.plane.apply(ours)
+        scene.until_enforced(within_s=60)
 
     def test_where_somebody_turns_the_asking_off_everybody_is_let_in(self, scene: Scene) -> None:
         """A second TLS option of the name `default`, in whatever namespace, turns both off."""

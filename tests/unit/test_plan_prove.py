@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from aop.api import ConditionType, Status
 from aop.errors import Reason
 from aop.observed import (
     NONE,
@@ -24,7 +25,7 @@ from aop.plan import next_step
 from aop.plan.claims import digest
 from aop.plan.facts import proven
 from aop.record import dump, load
-from aop.status import fulfilled
+from aop.status import fulfilled, status_of
 from aop.steps import Delete, Done, Note, Publish, Wait
 from aop.terms import Claim, Mode
 from builders import (
@@ -517,13 +518,17 @@ def test_an_odd_host_that_is_required_stays_required_and_is_not_waited_for(own: 
     assert next_step(observed(origins=[odd(WWW, current=REQUIRING, own=own)])) == Done()
 
 
-def believing(*hosts: str, current: Claim = ASKING) -> Any:
-    """An origin of which one replica believes what a request says of its own certificate."""
-    seen = replica("pod-2", current)
-    other = tuple(
-        replace(b, believes=("X-Came", "X-Forged")) if b.host in hosts else b for b in seen.hosts
-    )
-    return origin(current, replicas=(replica("pod-1", current), replace(seen, hosts=other)))
+def believing(*hosts: str, current: Claim = ASKING, everywhere: bool = False) -> Any:
+    """An origin of which one replica believes what a request says of its own certificate; or each does."""
+
+    def credulous(name: str) -> Any:
+        seen = replica(name, current)
+        came = ("X-Came", "X-Forged")
+        changed = (replace(b, believes=came) if b.host in hosts else b for b in seen.hosts)
+        return replace(seen, hosts=tuple(changed))
+
+    first = credulous("pod-1") if everywhere else replica("pod-1", current)
+    return origin(current, replicas=(first, credulous("pod-2")))
 
 
 def test_where_whoever_comes_may_pass_for_the_edge_nothing_is_required_and_it_is_said_why() -> None:
@@ -541,6 +546,21 @@ def test_what_is_required_already_stays_although_whoever_comes_may_pass_now() ->
     o = observed(origins=[believing(WWW, current=REQUIRING)])
     assert next_step(o) == Done()
     assert f"passes for the edge at present: {WWW}: pod pod-2 believes what" in fulfilled(o)
+    ready = status_of(o, Done(), Status()).condition(ConditionType.READY)
+    assert ready is not None
+    assert ready.status == "True"
+
+
+def test_a_required_host_that_no_replica_protects_is_not_called_enforced() -> None:
+    """It stays required, and whoever reads Ready is told what is open."""
+    o = observed(origins=[believing(WWW, current=REQUIRING, everywhere=True)])
+    assert next_step(o) == Done()
+    status = status_of(o, Done(), Status())
+    for kind in (ConditionType.READY, ConditionType.ENFORCED):
+        condition = status.condition(kind)
+        assert condition is not None
+        assert (condition.status, condition.reason) == ("False", Reason.FOREIGN_CONFIGURATION)
+        assert f"{WWW}: pod pod-1 believes what" in condition.message
 
 
 def test_hosts_that_are_odd_and_therefore_silent_are_not_the_edge_s_affair() -> None:

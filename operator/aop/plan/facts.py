@@ -293,6 +293,13 @@ def believed(origin: ObservedOrigin, host: str) -> str | None:
     return None
 
 
+def believed_everywhere(origin: ObservedOrigin, host: str) -> str | None:
+    """The same where it is so at every replica: then nothing protects that host."""
+    seen = [replica.seen(host) for replica in replicas(origin)]
+    everywhere = bool(seen) and all(b is not None and b.believes for b in seen)
+    return believed(origin, host) if everywhere else None
+
+
 def accepted_everywhere(origin: ObservedOrigin, host: str, leaf: Pin) -> bool:
     """Every replica was seen to serve the leaf to this host, and to run our text there."""
     seen = [replica.seen(host) for replica in replicas(origin)]

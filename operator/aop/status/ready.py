@@ -21,6 +21,7 @@ from aop.observed import (
 from aop.plan.claims import required_hosts, until_applied
 from aop.plan.facts import (
     believed,
+    believed_everywhere,
     configured,
     in_scope,
     oddity,
@@ -55,6 +56,8 @@ def summary(o: Observed, step: Step, findings: dict[ConditionType, Assessment]) 
             ConditionType.ENFORCED,
         )
     )
+    if isinstance(step, Done) and findings[ConditionType.ENFORCED].truth == "False":
+        return Assessment("False", Reason.FOREIGN_CONFIGURATION, fulfilled(o))
     if isinstance(step, Done):
         return Assessment("True", Reason.READY, fulfilled(o))
     if isinstance(step, Block):
@@ -193,6 +196,11 @@ def worthless(o: Observed) -> str:
         if why
         else ""
     )
+
+
+def unprotected(o: Observed) -> list[str]:
+    """Hosts that are required, and where whoever comes passes for the edge at every replica."""
+    return of_required(o, believed_everywhere)
 
 
 def of_required(o: Observed, what: Callable[[ObservedOrigin, str], str | None]) -> list[str]:

@@ -27,7 +27,7 @@ from aop.plan.facts import (
 )
 from aop.plan.prove import why_unproven
 from aop.status.assessment import Assessment, Truth
-from aop.status.ready import all_of, sentence_of
+from aop.status.ready import MOST_NAMED, all_of, sentence_of, unprotected
 from aop.terms import Mode
 
 
@@ -218,6 +218,12 @@ def enforced(o: Observed) -> Assessment:
             )
         if wait := until_applied(origin):
             return Assessment("False", wait.reason, sentence_of(o, wait))
+    if why := unprotected(o):
+        return Assessment(
+            "False",
+            Reason.FOREIGN_CONFIGURATION,
+            f"Whoever knows the leaf, which is no secret, passes for the edge: {'; '.join(why[:MOST_NAMED])}.",
+        )
     hosts = sorted(
         {h for origin in o.origins if (claim := configured(origin).claim) for h in claim.enforced}
     )

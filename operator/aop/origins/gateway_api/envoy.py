@@ -82,6 +82,7 @@ class EnvoyDialect(Dialect):
     files = (SCRIPT,)
     idle = {IDLE: DOES_NOTHING}  # noqa: RUF012 - a constant of the protocol
     complains = "[error]"
+    container = "envoy"
     capabilities = Capabilities(refuses_expired=False, fails_rejected=True)
 
     def render(self, rules: Rules) -> dict[str, str]:

@@ -67,6 +67,11 @@ class Dialect(Protocol):
         """What stands in a line in which the server says what is wrong with its configuration."""
 
     @property
+    def container(self) -> str:
+        """The container that gets the text where none mounts it; empty: there is none."""
+        return ""
+
+    @property
     def in_place(self) -> str:
         """What helps where a running server takes up another text, if it is not to."""
         return "Have the server take up nothing before it is started again"

@@ -53,9 +53,9 @@ def failure_of(
     """
     second = since.replace(microsecond=0)  # what Kubernetes writes carries whole seconds
     about = [one for one in events if _is_about(one, pod, second)]
-    readers = readers_in(pod, config_map)
+    readers = readers_in(pod, config_map) | ({dialect.container} if dialect.container else set())
     again = [one for one in about if _ends_again(one, readers)]
-    last_words = _last_words(pod, config_map, second)
+    last_words = _last_words(pod, readers, second)
     if last_words or again:
         words = last_words or _message(again[-1])
         return Rejection(
@@ -81,7 +81,7 @@ def unfinished(
         return None
     config_map, second = template.config_map, since.replace(microsecond=0)
     others = [why for pod in pods if (why := _kept_from_starting(pod, config_map))]
-    if any(_last_words(pod, config_map, second) for pod in pods):
+    if any(_last_words(pod, readers_in(pod, config_map), second) for pod in pods):
         others = []
     return Rejection(
         _line(f"{template}: {(*others, template.stalled)[0]}"), ours=doubtful and not others
@@ -164,9 +164,8 @@ def _message(event: Json) -> str:
     return str(event.get("message") or "")
 
 
-def _last_words(pod: Json, config_map: str, since: datetime) -> str | None:
+def _last_words(pod: Json, readers: Collection[str], since: datetime) -> str | None:
     """What the server said when it last ended, since then, while it is not started again."""
-    readers = readers_in(pod, config_map)
     for status in (one for one in statuses_in(pod) if one.get("name") in readers):
         waiting = (status.get("state") or {}).get("waiting") or {}
         ended = (status.get("lastState") or {}).get("terminated") or {}
