@@ -1,10 +1,10 @@
 """The rules of the rollout: what is, and at most one thing to do.
 
-`next_step` is asked again and again. A rule is a pure function from `Observed` to a `Step` or None;
-the first that answers wins, so reading `RULES` from top to bottom is reading the rollout, and the
+`next_step` is asked again and again. A rule is a pure function from `Observed` to a `Step` or None.
+The first that answers wins, so to read `RULES` from top to bottom is to read the rollout, and the
 order is the safety argument (docs/architecture.md#the-order-of-the-rules). `PROTECT` is asked
-before either of the others, so that no blocked spec, lost token or missing finalizer hides what
-protects visitors. Every rule is named as the truth that it establishes.
+before each of the other two, so that no blocked spec, lost token or missing finalizer hides what
+protects visitors. Each rule has the name of the truth that it establishes.
 """
 
 from __future__ import annotations
@@ -49,21 +49,21 @@ from aop.steps import Done, Step
 Rule = Callable[[Observed], Step | None]
 
 PROTECT: tuple[Rule, ...] = (
-    rejected_text_is_withdrawn,  # what an origin will not run is not left lying there
+    rejected_text_is_withdrawn,  # no text stays in place that its origin rejects
     no_origin_refuses_the_edge,  # the edge presents something else: refuse nobody
-    no_requirement_outlives_its_leaf,  # nobody is refused for a certificate that time ran out on
-    enforcement_is_not_exceeded,  # the spec asks for less: less it is
-    published_text_is_taken_up,  # what is milder helps nobody before the replicas run it
+    no_requirement_outlives_its_leaf,  # nobody is refused because a certificate has expired
+    enforcement_is_not_exceeded,  # the spec asks for less: then it is less
+    published_text_is_taken_up,  # a milder text helps only once the replicas run it
 )
 
 RULES: tuple[Rule, ...] = (
     finalizer_is_set,  # nothing leaves a trace before it can be cleaned up
-    what_protects_is_noted,  # nothing gets stricter on what a restart forgets
+    what_protects_is_noted,  # nothing gets stricter while a restart would forget why
     what_was_found_is_recorded,  # before the first effect
     spec_is_acceptable,  # what the schema cannot express
-    zone_is_ours,  # one object per zone: whoever has shown it first
+    zone_is_ours,  # one object per zone: the one whose token saw it first
     zone_is_eligible,  # the edge can present, and displaces nobody's certificate without consent
-    origins_are_eligible,  # somebody reads what we write, and nothing there contradicts us
+    origins_are_eligible,  # a controller reads what we write, and nothing there contradicts it
     origins_answer,  # the check path, and nothing else, is live on every replica and through the edge
     key_pair_exists,
     origins_accept_what_comes_next,  # before it comes
@@ -91,9 +91,9 @@ def next_step(
     rules: tuple[Rule, ...] = RULES,
     teardown: tuple[Rule, ...] = TEARDOWN,
 ) -> Step:
-    """The one thing to do now; `Done` when every rule's truth holds.
+    """The one thing to do now; `Done` when the truths of all rules hold.
 
-    The tuples are parameters so that the state space can be walked with a rule dropped, swapped or
+    The tuples are parameters, so that the state space can be walked with a rule dropped, swapped or
     changed.
     """
     for rule in (*protect, *(teardown if observed.object.deleting else rules)):

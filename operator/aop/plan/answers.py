@@ -1,4 +1,4 @@
-"""The answers that several rules give: a claim to publish, sessions to end, a fact to wait for."""
+"""The answers that several rules give: to publish a claim, to end sessions, to wait for a fact."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from aop.terms import Claim, Mode, Pin
 
 
 def publish(o: Observed, origin: ObservedOrigin, claim: Claim, why: str) -> Step:
-    """Publish, once the record names the origin.
+    """Publish the claim, once the record names the origin.
 
-    Not a text that was rejected before and has not been taken since.
+    A text that was rejected before is not published again until it has been accepted.
     """
     if was_rejected(o, origin, claim) and not runs_everywhere(origin, claim):
         name = digest(claim, configured(origin).foreign_digest)
@@ -49,7 +49,7 @@ def publish(o: Observed, origin: ObservedOrigin, claim: Claim, why: str) -> Step
 def relax(o: Observed, origin: ObservedOrigin, to: Mode, why: str) -> Step | None:
     """Publish something milder at once.
 
-    What was rejected before is skipped for the next milder one, and the mildest is always tried.
+    If that was rejected before, take the next milder one; the mildest is always tried.
     """
     current = configured(origin).may_do
     for mode in (m for m in (Mode.REQUEST, Mode.OFF) if m <= to):
@@ -64,11 +64,11 @@ def relax(o: Observed, origin: ObservedOrigin, to: Mode, why: str) -> Step | Non
 
 
 def flush(o: Observed, leaf: Pin) -> Step | None:
-    """The same text under a new revision where only old sessions keep `leaf` from being seen.
+    """Publish the same text under a new revision if only old sessions keep `leaf` from being seen.
 
-    Else they would hold it back for ever. A flush costs every replica a reload, and whoever forges
-    answers on a host of theirs could ask for one after the other: at most three an hour. Each is
-    noted first.
+    Otherwise they would hold it back forever. A flush costs every replica a reload, and whoever
+    forges answers on their own host could cause one after the other, so there are at most three an
+    hour. Each is noted first.
     """
     for origin in o.origins:
         claim = configured(origin).claim
@@ -96,23 +96,23 @@ def flush(o: Observed, leaf: Pin) -> Step | None:
 
 
 def flushes_of_the_hour(o: Observed) -> tuple[datetime, ...]:
-    """When old sessions were ended lately.
+    """When old sessions were ended within the last hour.
 
-    What was noted by a clock that was ahead then says nothing; the record rounds up to seconds.
+    What was noted while the clock was ahead does not count; the record rounds up to seconds.
     """
     second, hour = timedelta(seconds=1), timedelta(hours=1)
     return tuple(moment for moment in o.record.flushes if -second <= o.wall - moment < hour)
 
 
 def flushes_used_up(o: Observed) -> bool:
-    """Ending old sessions has been tried as often as an hour allows."""
+    """Whether old sessions have been ended as often as an hour allows."""
     return len(flushes_of_the_hour(o)) >= o.limits.flushes_per_hour
 
 
 def old_sessions_hold_back(o: Observed, origin: ObservedOrigin, host: str, leaf: str) -> bool:
-    """New handshakes come with the leaf, or there was none for a whole window.
+    """Whether only old sessions come without the leaf.
 
-    What arrives without it is old.
+    New handshakes come with it, or there was none for a whole window.
     """
     evidence = o.evidence_of(host)
     if evidence.direct or evidence.presented in {None, leaf} or evidence.last is None:
@@ -128,10 +128,10 @@ def old_sessions_hold_back(o: Observed, origin: ObservedOrigin, host: str, leaf:
 
 
 def nobody_is_refused_by_others(o: Observed, origin: ObservedOrigin) -> Block | None:
-    """Presenting our certificate makes no request fail that succeeds today.
+    """Block if our certificate would make a request fail that succeeds today; else None.
 
-    Asked before the zone is enabled. What the zone presents concerns no host whose requests do not
-    meet the edge.
+    Asked before the zone is enabled. A host whose requests do not meet the edge is not affected by
+    what the zone presents.
     """
     displaced = [one for one in origin.displaced if not o.evidence_of(one.host).direct]
     if not displaced:

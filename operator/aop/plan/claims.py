@@ -1,4 +1,4 @@
-"""An object's claim on an origin: what it is to say, and whether the origin runs it."""
+"""An object's claim on an origin: what it should say, and whether the origin runs it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from aop.steps import Wait
 from aop.terms import Claim, Mode, Pin, covers
 
 CUT_OFF = "Let the operator reach each pod that does not answer, or delete that pod"
-"""What helps where a pod may serve visitors and cannot be asked."""
+"""What helps if a pod may serve visitors but cannot be asked."""
 SOON_S = 2.0
-"""When to look again at what finishes within seconds."""
+"""When to look again at something that finishes within seconds."""
 
 
 # --- whether it is run ----------------------------------------------------------------------------
@@ -67,11 +67,11 @@ def until_applied(origin: ObservedOrigin) -> Wait | None:
 
 
 def _not_yet(replica: ObservedReplica, origin: ObservedOrigin, claim: Claim) -> str:
-    """Why this replica does not show the claim yet; empty when it does.
+    """Why this replica does not show the claim yet; empty if it does.
 
-    A revision that others published on top of ours holds our claim as well, so nobody waits for a
-    replica to run theirs. A host at which somebody else answers, or decides, shows nothing of
-    our claim, so nobody waits for it either: it is named as unproven.
+    A revision that others published on top of ours has our claim as well, so nobody waits until a
+    replica runs theirs. A host at which somebody else answers, or decides, shows nothing of our
+    claim, so nobody waits for that one either: it is named as unproven.
     """
     if replica.error:
         unready = "" if replica.ready else "is not Ready, may still serve, and "
@@ -92,8 +92,8 @@ def _not_yet(replica: ObservedReplica, origin: ObservedOrigin, claim: Claim) -> 
         if seen[host].odd or seen[host].own:
             continue
         # Where asking is one switch for all hosts, another zone's claim may ask although ours does
-        # not, and somebody may switch it off for hosts of theirs, which then stay unproven and hold
-        # back nobody else.
+        # not. Somebody may also switch it off for their own hosts, which then stay unproven and
+        # hold back no others.
         asked = not origin.capabilities.asks_per_host and {claim.at(host), seen[host].mode} == {
             Mode.OFF,
             Mode.REQUEST,
@@ -106,10 +106,10 @@ def _not_yet(replica: ObservedReplica, origin: ObservedOrigin, claim: Claim) -> 
 
 
 def shows_otherwise(replica: ObservedReplica, origin: ObservedOrigin) -> bool:
-    """The replica has answered, and does not show the claim.
+    """Whether the replica has answered, and does not show the claim.
 
-    What it was not asked yet shows nothing: a new pod's revision, one that was seen only just now,
-    a host whose turn is still to come. Neither does a question that was not answered.
+    What it was not asked yet shows nothing: the revision of a new pod, one that was seen only just
+    now, a host whose turn is still to come. Nor does a question that it did not answer.
     """
     claim = configured(origin).claim
     if claim is None or (replica.revision is None and not replica.settled):
@@ -119,13 +119,13 @@ def shows_otherwise(replica: ObservedReplica, origin: ObservedOrigin) -> bool:
 
 
 def runs_our_claim(replica: ObservedReplica, published: Configured) -> bool:
-    """The replica shows a revision that has our claim as it is published now."""
+    """Whether the replica shows a revision that has our claim as it is published now."""
     first = published.revision if published.claim_since is None else published.claim_since
     return replica.revision is not None and first <= replica.revision <= published.revision
 
 
 def runs_everywhere(origin: ObservedOrigin, claim: Claim) -> bool:
-    """Every replica runs what is published, and that is this claim."""
+    """Whether every replica runs what is published, and that is this claim."""
     published, asked = configured(origin), replicas(origin)
     same = published.claim is not None and digest(published.claim, "") == digest(claim, "")
     return same and bool(asked) and all(runs_our_claim(replica, published) for replica in asked)
@@ -141,7 +141,7 @@ def claim_of(
     enforced: Iterable[str] = (),
     pins: Iterable[Pin] | None = None,
 ) -> Claim:
-    """A claim of this object, with the pins that are published unless others are given."""
+    """A claim of this object, with the published pins unless others are given."""
     current = configured(origin).claim
     trusted = current.pins if current else ()
     enforced = tuple(sorted(enforced)) if mode >= Mode.OPTIONAL else ()
@@ -159,10 +159,10 @@ def claim_of(
 
 
 def _excepted(origin: ObservedOrigin, enforced: Collection[str]) -> tuple[str, ...]:
-    """The hosts that stay at Request although an enforced wildcard's server takes them.
+    """The hosts that stay at Request although the server of an enforced wildcard serves them.
 
-    Each waits for its own proof. While the Ingresses cannot be listed nobody knows which wildcards
-    are served, so that what was excepted, or was required, stays out.
+    Each of them waits for its own proof. While the Ingresses cannot be listed, nobody knows which
+    wildcards are served, so whatever was excepted or required stays out.
     """
     known = {wildcard.host: wildcard.samples for wildcard in origin.wildcards}
     wildcards = [host for host in enforced if host.startswith("*.")]
@@ -177,15 +177,15 @@ def _excepted(origin: ObservedOrigin, enforced: Collection[str]) -> tuple[str, .
 
 
 def required_hosts(o: Observed) -> tuple[str, ...]:
-    """The concrete hosts that are required anywhere, by what may stand in the origins; sorted."""
+    """The concrete hosts that any origin may require, by what may stand there; sorted."""
     claims = (configured(origin).may_do for origin in o.origins)
     return tuple(sorted({host for claim in claims if claim for host in claim.required}))
 
 
 def to_be_proven(o: Observed) -> tuple[str, ...]:
-    """The required hosts whose proof a step waits for that concerns them all.
+    """The required hosts for whose proof a step waits that concerns all of them.
 
-    Those at which somebody else answers do not count, unless all are such.
+    Hosts at which somebody else answers do not count, unless all are such hosts.
     """
     hidden = {
         host for origin in o.origins for host in origin.hosts if oddity(origin, host) is not None
@@ -194,7 +194,7 @@ def to_be_proven(o: Observed) -> tuple[str, ...]:
 
 
 def patterns_for(o: Observed, origin: ObservedOrigin) -> tuple[str, ...]:
-    """`spec.hostnames` without what the origin's text cannot carry; sorted."""
+    """`spec.hostnames` without the names that the origin's text cannot carry; sorted."""
     left_out = {one.host for one in origin.left_out}
     return tuple(sorted(set(o.spec.hostname_patterns) - left_out))
 
@@ -202,7 +202,7 @@ def patterns_for(o: Observed, origin: ObservedOrigin) -> tuple[str, ...]:
 def with_wildcards(origin: ObservedOrigin, hosts: Iterable[str]) -> set[str]:
     """The hosts, and each wildcard of which one of them is a sample.
 
-    What its server takes is required as that sample is.
+    Whatever the wildcard's server serves is required as that sample is.
     """
     concrete = {host for host in hosts if not host.startswith("*.")}
     return concrete | {
@@ -226,7 +226,7 @@ def claim_without(o: Observed, origin: ObservedOrigin, claim: Claim, hosts: Iter
 
 
 def digest(claim: Claim, foreign_digest: str) -> str:
-    """Names a claim together with the foreign text around it, in the record of rejected ones."""
+    """Identifies a claim with the foreign text around it, in the record of rejected ones."""
     text = repr(
         (
             claim.patterns,
@@ -241,9 +241,9 @@ def digest(claim: Claim, foreign_digest: str) -> str:
 
 
 def was_rejected(o: Observed, origin: ObservedOrigin, claim: Claim) -> bool:
-    """Whether an origin has rejected this very claim among this very foreign text.
+    """Whether an origin has rejected exactly this claim among exactly this foreign text.
 
-    True while it is too early to try it again.
+    True as long as it is too early to try it again.
     """
     name = digest(claim, configured(origin).foreign_digest)
     return any(one.digest == name and one.holds_at(o.wall) for one in o.record.rejected)

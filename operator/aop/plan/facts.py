@@ -1,4 +1,4 @@
-"""The questions that several rules ask of leaves, hosts, proofs and origins.
+"""The questions that several rules ask about leaves, hosts, proofs and origins.
 
 They decide nothing by themselves, and read nothing but `Observed`.
 """
@@ -33,14 +33,14 @@ from aop.terms import Claim, Mode, Pin
 
 
 def wanted_leaf(o: Observed) -> Pin | None:
-    """The leaf that the zone shall present: the next one during a rotation, else the one in use."""
+    """The leaf that the zone should present: in a rotation the next one, else the one in use."""
     return (o.key_pair.next or o.key_pair.leaf) if isinstance(o.key_pair, ObservedKeyPair) else None
 
 
 def ours_listed(o: Observed) -> tuple[ObservedCertificate, ...]:
-    """What Cloudflare lists and we brought there: issued by us, or named by the record.
+    """The listed certificates that we brought there: issued by us, or named by the record.
 
-    What was there before us stays out.
+    Whatever was there before us stays out.
     """
     issued = o.spec.certificate.generate is not None
     listed = o.zone.certificates if isinstance(o.zone, ObservedZone) else ()
@@ -52,26 +52,26 @@ def ours_listed(o: Observed) -> tuple[ObservedCertificate, ...]:
 
 
 def was_there_before(o: Observed, certificate: ObservedCertificate) -> bool:
-    """The record says that this certificate was found on the zone."""
+    """Whether the record says that this certificate was found on the zone."""
     return o.record.baseline is not None and certificate.id in o.record.baseline.foreign
 
 
 def our_pins(o: Observed) -> tuple[Pin, ...]:
-    """What Cloudflare may present by our doing, and what it will get; sorted."""
+    """The pins of what Cloudflare may present because of us, now or soon; sorted."""
     secret_pins = (
         (o.key_pair.leaf, o.key_pair.next) if isinstance(o.key_pair, ObservedKeyPair) else ()
     )
     named = (*secret_pins, *o.record.uploaded, *(c.pin for c in ours_listed(o)))
     pins = {pin.sha256: pin for pin in named if pin}
-    # The record has digests alone.
+    # The record contains digests only.
     leaves = {pin.sha256: pin.der for pin in named if pin and pin.der}
     return tuple(sorted(pin.with_leaf_of(leaves) for pin in pins.values()))
 
 
 def with_leaves(o: Observed, pins: Iterable[Pin]) -> tuple[Pin, ...]:
-    """The pins, with each leaf that is known; sorted.
+    """The pins, each with its leaf if that is known; sorted.
 
-    Some servers compare nothing but the leaf itself.
+    Some servers can compare nothing but the leaf itself.
     """
     leaves = {pin.sha256: pin.der for pin in our_pins(o) if pin.der}
     return tuple(sorted(pin.with_leaf_of(leaves) for pin in pins))
@@ -80,7 +80,7 @@ def with_leaves(o: Observed, pins: Iterable[Pin]) -> tuple[Pin, ...]:
 def newest_active(zone: ObservedZone) -> ObservedCertificate | None:
     """What the zone presents when it is enabled.
 
-    The last deployed (facts: cloudflare#newest-deployed).
+    The certificate that was deployed last (facts: cloudflare#newest-deployed).
     """
     return next(
         (c for c in reversed(zone.certificates) if c.state is CertificateState.ACTIVE), None
@@ -88,7 +88,7 @@ def newest_active(zone: ObservedZone) -> ObservedCertificate | None:
 
 
 def presented_by_us(o: Observed) -> ObservedCertificate | None:
-    """The certificate of ours that the zone presents; None: another's, nothing, or nobody knows."""
+    """Our certificate that the zone presents; None: another's, nothing, or nobody knows."""
     if not isinstance(o.zone, ObservedZone) or not o.zone.enabled:
         return None
     newest = newest_active(o.zone)
@@ -101,19 +101,19 @@ def certificate_with(zone: ObservedZone, pin: Pin) -> ObservedCertificate | None
 
 
 def working_on(certificate: ObservedCertificate) -> str:
-    """What Cloudflare does with a certificate that is on its way: "deploying", say."""
+    """What Cloudflare still does with a certificate: "deploying", for example."""
     return "deleting" if certificate.state is CertificateState.DELETING else "deploying"
 
 
 def expires_within(pin: Pin, now: datetime, seconds: float) -> bool:
-    """Whether the leaf is outside its validity, or will be that soon."""
+    """Whether the leaf is outside its validity, or will be within that time."""
     return pin.not_after <= now + timedelta(seconds=seconds) or pin.not_before > now
 
 
 def leaf_of_record(o: Observed) -> Pin | None:
-    """The wanted leaf; while the key pair cannot be read, what the zone presents of ours.
+    """The wanted leaf; while the key pair cannot be read, our leaf that the zone presents.
 
-    For what is told alone: no rule goes on without a key pair.
+    Only for messages: no rule goes on without a key pair.
     """
     presented = presented_by_us(o)
     if isinstance(o.key_pair, Unknown) and presented is not None:
@@ -122,7 +122,7 @@ def leaf_of_record(o: Observed) -> Pin | None:
 
 
 def may_be_presented(o: Observed) -> tuple[Pin, ...]:
-    """Ours that the edge may present now.
+    """Our leaves that the edge may present now.
 
     All that were ever uploaded, unless every host was just seen with the wanted one.
     """
@@ -141,18 +141,18 @@ def in_scope(o: Observed) -> tuple[str, ...]:
 
 
 def proven(o: Observed, host: str) -> bool:
-    """A whole, fresh window of requests through the edge that came with the wanted leaf.
+    """Whether the host's requests have come with the wanted leaf for a whole, fresh window.
 
-    None of them came with anything else; silences do not count.
+    None of them came with anything else; silence does not count.
     """
     wanted, evidence = wanted_leaf(o), o.evidence_of(host)
     return wanted is not None and arrives_with(o, evidence, wanted) and whole_window(o, evidence)
 
 
 def verified(o: Observed, host: str) -> bool:
-    """As `proven`, with what the zone presents now: it stays so while a successor is on its way.
+    """As `proven`, with what the zone presents now; so it holds while a successor is on its way.
 
-    For what is told alone. While nobody knows what the zone presents, any leaf of ours will do.
+    Only for messages. While nobody knows what the zone presents, any leaf of ours will do.
     """
     presented, evidence = presented_by_us(o), o.evidence_of(host)
     leaves = (presented.pin,) if presented is not None else our_pins(o)
@@ -160,12 +160,12 @@ def verified(o: Observed, host: str) -> bool:
 
 
 def arrives_with(o: Observed, evidence: Evidence, leaf: Pin) -> bool:
-    """The host's requests come with this leaf through the edge, the last one just now."""
+    """Whether the host's requests come through the edge with this leaf, the last one just now."""
     return not evidence.direct and evidence.presented == leaf.sha256 and is_fresh(o, evidence)
 
 
 def in_words(presented: str) -> str:
-    """What requests present, for a sentence."""
+    """What requests present, in words for a sentence."""
     return {
         NONE: "no certificate",
         OTHER: "another certificate",
@@ -174,14 +174,14 @@ def in_words(presented: str) -> str:
 
 
 def is_fresh(o: Observed, evidence: Evidence) -> bool:
-    """The last arrival is young enough to say what comes now."""
+    """Whether the last arrival is recent enough to show what comes now."""
     return evidence.last is not None and o.now - evidence.last <= timedelta(
         seconds=o.limits.stale_after_s
     )
 
 
 def whole_window(o: Observed, evidence: Evidence) -> bool:
-    """Equal arrivals, enough of them, spread over the window.
+    """Whether there are enough equal arrivals, spread over the window.
 
     No gap between them hides what came in between.
     """
@@ -189,11 +189,11 @@ def whole_window(o: Observed, evidence: Evidence) -> bool:
 
 
 def loses(o: Observed, origin: ObservedOrigin, host: str, losing: Iterable[str]) -> bool:
-    """What `host` comes with is refused.
+    """Whether the origin refuses what `host` comes with.
 
     Its last answers in a row, or a share of the recent ones, came with something of `losing`. A
-    share is one of what arrived since every replica does what is published, or since it was
-    published while one does not: nobody was refused for what came before.
+    share counts from when every replica began to do what is published, or, while one does not, from
+    when it was published: what came before refused nobody.
     """
     bad, recent = frozenset(losing), o.evidence_of(host).recent
     begun = origin.applied_at or origin.published_at
@@ -202,7 +202,7 @@ def loses(o: Observed, origin: ObservedOrigin, host: str, losing: Iterable[str])
 
 
 def loses_in_a_row(o: Observed, recent: Sequence[Arrival], losing: frozenset[str]) -> bool:
-    """At least three answers over at least ten seconds, and no other in between."""
+    """Whether at least three answers in a row lost, over at least ten seconds."""
     run = [
         arrival.at
         for arrival in takewhile(lambda arrival: arrival.presented in losing, reversed(recent))
@@ -213,9 +213,9 @@ def loses_in_a_row(o: Observed, recent: Sequence[Arrival], losing: frozenset[str
 
 
 def _loses_a_share(o: Observed, recent: Sequence[Arrival], losing: frozenset[str]) -> bool:
-    """One replica of several refuses, or one location of the edge presents something else.
+    """Whether a share of the answers lost, so that some of the visitors are refused.
 
-    A part of the visitors is refused.
+    One replica of several refuses, or one location of the edge presents something else.
     """
     bad = [arrival.at for arrival in recent if arrival.presented in losing]
     if len(bad) < o.limits.loss_share_answers or len(bad) < o.limits.loss_share * len(recent):
@@ -225,10 +225,10 @@ def _loses_a_share(o: Observed, recent: Sequence[Arrival], losing: frozenset[str
 
 
 def refused_arrivals(origin: ObservedOrigin, claim: Claim, host: str) -> frozenset[str]:
-    """What is refused by our doing when it arrives for `host` under this claim.
+    """What our text refuses when it arrives for `host` under this claim.
 
-    The server's own refusal is not, where somebody else answers or verifies: relaxing would help
-    nobody there, and the host is named.
+    The server's own refusal does not count where somebody else answers or verifies: relaxing would
+    help nobody there, and the host is named.
     """
     by_asking = {REFUSED} if oddity(origin, host) is None else set()
     at = claim.at(host)
@@ -249,7 +249,7 @@ def held_off_until(o: Observed, host: str) -> datetime | None:
 
 
 def running_hold_offs(o: Observed) -> tuple[HoldOff, ...]:
-    """The hold-offs that are not over."""
+    """The hold-offs that are not over yet."""
     return tuple(one for one in o.record.hold_offs if one.holds_at(o.wall))
 
 
@@ -257,9 +257,9 @@ def running_hold_offs(o: Observed) -> tuple[HoldOff, ...]:
 
 
 def oddity(origin: ObservedOrigin, host: str) -> str | None:
-    """Why nothing can be proven of `host` at this origin, whatever arrives through the edge.
+    """Why nothing can be proven for `host` at this origin, whatever arrives through the edge.
 
-    None where every replica shows our text there.
+    None if every replica shows our text there.
     """
     for replica in replicas(origin):
         seen = replica.seen(host)
@@ -274,15 +274,15 @@ def oddity(origin: ObservedOrigin, host: str) -> str | None:
 
 
 def _why(listed: Iterable[LeftOut], host: str) -> str | None:
-    """What is said of a host among these; None: it is not one of them."""
+    """The reason that is given for a host among these; None: it is not one of them."""
     return next((one.why for one in listed if one.host == host), None)
 
 
 def believed(origin: ObservedOrigin, host: str) -> str | None:
-    """Why whoever comes to `host` may pass for the edge at this origin; None: nobody may.
+    """Why anybody who comes to `host` may pass for the edge at this origin; None: nobody can.
 
-    Nothing that is required there would be worth anything. What is required already stays, because
-    to let everybody in is no better.
+    A requirement would be worth nothing there. If the host is required already, it stays so,
+    because to let everybody in is no better.
     """
     for replica in replicas(origin):
         if (seen := replica.seen(host)) is not None and seen.believes:
@@ -301,7 +301,7 @@ def believed_everywhere(origin: ObservedOrigin, host: str) -> str | None:
 
 
 def accepted_everywhere(origin: ObservedOrigin, host: str, leaf: Pin) -> bool:
-    """Every replica was seen to serve the leaf to this host, and to run our text there."""
+    """Whether every replica was seen to serve the leaf to this host, and to run our text there."""
     seen = [replica.seen(host) for replica in replicas(origin)]
     return bool(seen) and all(
         b is not None and not b.odd and not b.own and leaf.sha256 in b.accepts for b in seen
@@ -312,17 +312,20 @@ def accepted_everywhere(origin: ObservedOrigin, host: str, leaf: Pin) -> bool:
 
 
 def configured(origin: ObservedOrigin) -> Configured:
-    """What it says of us; empty where that is missing or unreadable."""
+    """What the origin says of us; empty if that is missing or unreadable."""
     return origin.configured if isinstance(origin.configured, Configured) else Configured()
 
 
 def replicas(origin: ObservedOrigin) -> tuple[ObservedReplica, ...]:
-    """The replicas that could be found; empty where the search failed."""
+    """The replicas that could be found; empty if the search failed."""
     return origin.replicas if isinstance(origin.replicas, tuple) else ()
 
 
 def refuses_somebody(origin: ObservedOrigin) -> bool:
-    """Published, be the text damaged, *or* still running somewhere."""
+    """Whether the origin refuses somebody.
+
+    It does so as published, even if the text is damaged, or as some replica still runs it.
+    """
     claim = configured(origin).may_do
     return (claim is not None and claim.mode >= Mode.OPTIONAL) or any(
         r.strictest >= Mode.OPTIONAL for r in replicas(origin)
@@ -330,5 +333,5 @@ def refuses_somebody(origin: ObservedOrigin) -> bool:
 
 
 def anybody_refuses(o: Observed) -> bool:
-    """Some origin refuses somebody."""
+    """Whether any origin refuses somebody."""
     return any(refuses_somebody(origin) for origin in o.origins)

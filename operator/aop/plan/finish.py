@@ -1,4 +1,4 @@
-"""The last RULES: what is not needed any more goes, in the order in which nobody can miss it.
+"""The last RULES: what is no longer needed goes, in an order in which nobody can miss it.
 
 `retired_certificates_are_gone` is the only rule that shrinks trust: Cloudflare first, then (once it
 is still) the record, then trust.
@@ -19,8 +19,8 @@ from aop.terms import Mode, Pin
 def retired_certificates_are_gone(o: Observed) -> Step | None:
     """The next leaf is in use, and the old one is gone.
 
-    First the next leaf becomes the one in use. Then its predecessor leaves Cloudflare, the record,
-    and at last the origins' trust.
+    First the next leaf becomes the one in use. Then its predecessor leaves Cloudflare, then the
+    record, and last the origins' trust.
     """
     wanted = wanted_leaf(o)
     if (
@@ -47,7 +47,7 @@ def retired_certificates_are_gone(o: Observed) -> Step | None:
 
 
 def _others_leave_cloudflare(o: Observed, zone: ObservedZone, wanted: Pin) -> Step | None:
-    """Of ours, Cloudflare and the record hold the wanted leaf only."""
+    """Of our leaves, Cloudflare and the record have only the wanted one."""
     for certificate in ours_listed(o):
         if certificate.pin != wanted:
             if certificate.state in {CertificateState.ACTIVE, CertificateState.FAILED}:
@@ -75,7 +75,7 @@ def _others_leave_cloudflare(o: Observed, zone: ObservedZone, wanted: Pin) -> St
 
 
 def _trust_is_shrunk(o: Observed, wanted: Pin) -> Step | None:
-    """Every origin trusts the wanted leaf only."""
+    """Every origin trusts only the wanted leaf."""
     for origin in o.origins:
         claim = configured(origin).claim
         if not origin.wanted or claim is None:
@@ -93,9 +93,9 @@ def _trust_is_shrunk(o: Observed, wanted: Pin) -> Step | None:
 
 
 def dropped_origins_are_as_found(o: Observed) -> Step | None:
-    """Origins that have left the spec hold none of the operator's configuration.
+    """Origins that have left the spec have none of the operator's configuration.
 
-    It refuses nobody (PROTECT saw to that), and is seen to do so before.
+    Before that they were seen to refuse nobody, which PROTECT has brought about.
     """
     for origin in o.origins:
         if origin.wanted:

@@ -1,7 +1,7 @@
-"""The RULES from the first trace to the edge presenting our leaf: nobody is asked or refused yet.
+"""The RULES up to the edge presenting our leaf. Nobody is asked or refused yet.
 
-Trust goes before presentation: whatever Cloudflare is about to present is accepted by every replica
-first.
+Trust goes before presentation: every replica accepts a certificate before Cloudflare may present
+it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def origins_answer(o: Observed) -> Step | None:
 
 
 def claim_is_whole(o: Observed, origin: ObservedOrigin) -> Step | None:
-    """Our text stands there as it was rendered, for the hosts that the spec names."""
+    """Our text is there as it was rendered, for the hosts that the spec names."""
     published = configured(origin)
     current = published.claim
     if current is not None and published.intact and current.patterns == patterns_for(o, origin):
@@ -101,9 +101,10 @@ def claim_is_whole(o: Observed, origin: ObservedOrigin) -> Step | None:
 
 
 def _moved(o: Observed, origin: ObservedOrigin, current: Claim) -> Step:
-    """The text put where the spec now says.
+    """The text, put where the spec now says.
 
-    What it does there nobody has seen, so no more is required than every replica does as it is.
+    Nobody has seen what it does in that place, so no more is required than every replica requires
+    now.
     """
     asks = current if current.mode < Mode.OPTIONAL else _as_every_replica_does(o, origin)
     return publish(
@@ -112,7 +113,7 @@ def _moved(o: Observed, origin: ObservedOrigin, current: Claim) -> Step:
 
 
 def put_back_by_others(o: Observed, origin: ObservedOrigin, overwritten: Overwritten) -> str:
-    """Who puts their text back over ours, and what ends that."""
+    """Who keeps putting their text back over ours, and what ends that."""
     return (
         f"Since {o.shown(overwritten.since):%H:%M:%S} UTC, {overwritten.by} has replaced the operator's text in {origin.words.place} "
         f"{overwritten.times} times, and each time costs every replica a reload. Tell it to leave {origin.words.ours} "
@@ -122,11 +123,11 @@ def put_back_by_others(o: Observed, origin: ObservedOrigin, overwritten: Overwri
 
 
 def _as_every_replica_does(o: Observed, origin: ObservedOrigin) -> Claim:
-    """What is put in place of a damaged text.
+    """The claim that is put in place of a damaged text.
 
-    It is what every replica is seen to do all the same, unless requests are seen to come otherwise.
-    Nothing becomes stricter by it, so that it takes no proof: where one is still to be made (after
-    a restart, after a change at Cloudflare), what requires keeps requiring.
+    It is what every replica was seen to do all the same, unless requests were seen to come in
+    another way. Nothing becomes stricter by it, so it takes no proof: where a proof is still to be
+    made (after a restart, after a change at Cloudflare), what was required stays required.
     """
     standing, wanted = configured(origin).standing, wanted_leaf(o)
     if standing is None or wanted is None or standing.mode < Mode.OPTIONAL or not replicas(origin):
@@ -150,16 +151,16 @@ def _as_every_replica_does(o: Observed, origin: ObservedOrigin) -> Claim:
 
 
 def _is_required_everywhere(origin: ObservedOrigin, host: str, mode: Mode, leaf: Pin) -> bool:
-    """Every replica was just seen to be as strict to the host, and to serve the leaf."""
+    """Whether every replica was just seen to be as strict to the host, and to serve the leaf."""
     return accepted_everywhere(origin, host, leaf) and all(
         _at_least(replica, host, mode) for replica in replicas(origin)
     )
 
 
 def _is_met_through_the_edge(o: Observed, origin: ObservedOrigin, host: str, leaf: Pin) -> bool:
-    """Our text is whole and others' has come to stand before it.
+    """Whether our text is whole but others' text has come to stand before it.
 
-    That hides it from us and not from the edge's requests.
+    That hides it from us, but not from the requests of the edge.
     """
     claim = configured(origin).claim
     hidden = [
@@ -176,7 +177,7 @@ def _is_met_through_the_edge(o: Observed, origin: ObservedOrigin, host: str, lea
 
 
 def _at_least(replica: ObservedReplica, host: str, mode: Mode) -> bool:
-    """The replica was just seen to be as strict to the host."""
+    """Whether the replica was just seen to be at least as strict to the host."""
     seen = replica.seen(host)
     return replica.error is None and seen is not None and seen.mode >= mode
 
@@ -207,7 +208,7 @@ def key_pair_exists(o: Observed) -> Step | None:
 def origins_accept_what_comes_next(o: Observed) -> Step | None:
     """Every origin that asks for a certificate accepts all that Cloudflare may present.
 
-    And it is served by every replica that refuses somebody.
+    And every replica that refuses somebody serves it.
     """
     needed = set(our_pins(o))
     for origin in o.origins:
@@ -229,7 +230,7 @@ def origins_accept_what_comes_next(o: Observed) -> Step | None:
 def _until_accepted(o: Observed, origin: ObservedOrigin) -> Step | None:
     """None once every replica runs the published text and serves the wanted leaf.
 
-    Each was seen to serve it to every required host.
+    Each was seen to serve it at every required host.
     """
     if wait := until_applied(origin):
         return wait
@@ -255,7 +256,7 @@ def _until_accepted(o: Observed, origin: ObservedOrigin) -> Step | None:
 
 
 def cloudflare_holds_certificate(o: Observed) -> Step | None:
-    """Cloudflare holds the leaf, by its fingerprint, and never more than two of the operator's."""
+    """Cloudflare has the leaf, by its fingerprint, and never more than two of the operator's."""
     wanted = wanted_leaf(o)
     if wanted is None or not isinstance(o.zone, ObservedZone):
         return Wait(
@@ -290,9 +291,9 @@ def cloudflare_holds_certificate(o: Observed) -> Step | None:
 def _newest_of_ours(
     o: Observed, zone: ObservedZone, certificate: ObservedCertificate
 ) -> Step | None:
-    """Only a new upload makes an older one the newest.
+    """Our certificate is the newest; only a new upload can make it so.
 
-    One is older where a Secret was put back, or where another's upload came that we may outrank.
+    It is older if a Secret was put back, or if somebody else's upload came that we may outrank.
     """
     newest = newest_active(zone)
     if (
@@ -322,9 +323,9 @@ def _newest_of_ours(
 
 
 def _presented_everywhere(o: Observed, leaf: Pin) -> bool:
-    """Every required host whose answers are ours was seen to come with this leaf.
+    """Whether every required host whose answers are ours was seen to come with this leaf.
 
-    It came with nothing else for a whole window.
+    For a whole window it came with nothing else.
     """
     seen = [o.evidence_of(host) for host in to_be_proven(o)]
     return all(
@@ -333,7 +334,7 @@ def _presented_everywhere(o: Observed, leaf: Pin) -> bool:
 
 
 def uploaded(o: Observed, zone: ObservedZone, wanted: Pin) -> Step:
-    """Upload, once the record names the leaf and there is surely room for it."""
+    """Upload the leaf, once the record names it and there is surely room for it."""
     if expires_within(wanted, o.wall, o.limits.expiry_margin_s):
         return Block(
             Reason.LEAF_EXPIRING,
@@ -357,14 +358,18 @@ def uploaded(o: Observed, zone: ObservedZone, wanted: Pin) -> Step:
 
 
 def named(o: Observed, leaf: Pin, why: str) -> Note:
-    """The record names every leaf that Cloudflare may present by our doing, before it may."""
+    """The record names every leaf that Cloudflare may present because of us, before it may."""
     return Note(
         o.noting(uploaded=tuple(sorted({*o.record.uploaded, leaf}))), f"leaf {leaf.short} {why}"
     )
 
 
 def _room_for_the_next(o: Observed, zone: ObservedZone, others: list[ObservedCertificate]) -> Step:
-    """Two of ours, neither wanted any more: finish the interrupted rotation first."""
+    """There is room for the next leaf.
+
+    If Cloudflare has two of ours and neither is wanted any more, an interrupted rotation is
+    finished first.
+    """
     for certificate in others:
         if certificate.state in {CertificateState.PENDING, CertificateState.DELETING}:
             return Wait(

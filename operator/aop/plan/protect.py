@@ -1,8 +1,9 @@
 """PROTECT: the rules that keep visitors from being refused, asked before all others.
 
 They look only at the cluster, the replicas, the edge and the clock, so that neither a lost token
-nor a blocked spec hides them (docs/architecture.md#the-order-of-the-rules). One exception is named
-where it stands: presenting stops before a leaf expires, if Cloudflare can be read.
+nor a blocked spec hides them (docs/architecture.md#the-order-of-the-rules). There is one exception,
+named where it is made: the zone stops presenting a leaf before it expires, if Cloudflare can be
+read.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from aop.steps import Note, Publish, RollOut, SetEnabled, Step, Withdraw
 from aop.terms import Claim, Mode
 
 MOST_HOLD_OFFS = 32
-"""Hosts that are held off by themselves at the same time, as far as the record remembers them."""
+"""How many hosts can be held off separately at the same time; the record remembers no more."""
 
 
 HOUR_S, DAY_S = 3600.0, 86400.0
@@ -45,8 +46,8 @@ HOUR_S, DAY_S = 3600.0, 86400.0
 def rejected_text_is_withdrawn(o: Observed) -> Step | None:
     """No origin keeps configuration that its server rejects.
 
-    What an origin's own words reject is rendered again without the claim that broke it. No claim's
-    mode goes up.
+    If an origin's own words reject the text, it is rendered again without the claim that broke it.
+    No claim's mode goes up.
     """
     for origin in o.origins:
         published = configured(origin)
@@ -81,7 +82,7 @@ def _runs_everywhere(origin: ObservedOrigin) -> bool:
 def _rejected_once_more(
     o: Observed, origin: ObservedOrigin, name: str
 ) -> tuple[RejectedClaim, ...]:
-    """The rejections with one more of this claim; what was tried again long ago is forgotten."""
+    """The rejections, with one more of this claim; those tried again long ago are dropped."""
     last = next((one for one in o.record.rejected if one.digest == name), None)
     times = last.times + 1 if last else 1
     first, longest = o.limits.rejection_pause_s, HOUR_S
@@ -101,7 +102,7 @@ def _last_accepted(
 ) -> Step | None:
     """The mildest change that takes a rejected claim back.
 
-    Its last accepted form if that is safe, else Off, else nothing of ours.
+    To its last accepted form if that is safe, else to Off, else to nothing of ours.
     """
     why = f"the origin rejected revision {configured(origin).revision}"
     trusts = accepted is not None and (
@@ -123,9 +124,9 @@ def _last_accepted(
 def no_origin_refuses_the_edge(o: Observed) -> Step | None:
     """No origin refuses requests that come through the edge.
 
-    Loss is evidence against us, never the mere absence of proof. What is ours is trusted where that
-    mends it, else nobody is refused. A host that loses is relaxed by itself. All of them are
-    only where the zone's certificate itself is not presented.
+    A loss is evidence against us, and never the mere absence of proof. If trusting a leaf of ours
+    cures it, the origin trusts that; otherwise it refuses nobody. A host that loses is relaxed
+    alone. All hosts are relaxed only if the zone's certificate itself is not presented.
     """
     for origin in o.origins:
         claim = configured(origin).may_do
@@ -139,12 +140,12 @@ def no_origin_refuses_the_edge(o: Observed) -> Step | None:
 
 
 def _refused_by_the_server(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
-    """The server's own refusal reaches visitors of a host.
+    """The server's own refusal does not reach the visitors of any host.
 
-    No claim causes it, asking does (an expired leaf; SNI and Host that differ). While a host
-    arrives well, it is not the zone's certificate that is refused, and asking cannot be ended for
-    one host alone: what is refused there is named, and the others stay as they are. A host that
-    bypasses the edge, or whose Ingress verifies by itself, says nothing about our asking.
+    No claim causes it; asking does (an expired leaf; SNI and Host that differ). As long as some
+    host arrives well, the zone's certificate is not what is refused. Asking cannot be ended for one
+    host alone, so the refused host is named, and the others stay as they are. A host that bypasses
+    the edge, or whose Ingress verifies by itself, says nothing about our asking.
     """
     losing = [
         host
@@ -169,9 +170,9 @@ def _refused_by_the_server(o: Observed, origin: ObservedOrigin, claim: Claim) ->
 
 
 def _speaks_for_us(o: Observed, origin: ObservedOrigin, host: str) -> bool:
-    """What the host answers through the edge is an answer of our replicas.
+    """Whether the host's answers through the edge are those of our replicas.
 
-    It follows from our text.
+    Only then do they follow from our text.
     """
     return not o.evidence_of(host).direct and oddity(origin, host) is None
 
@@ -197,10 +198,11 @@ def lost(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
 def _certificate_is_not_presented(
     o: Observed, origin: ObservedOrigin, claim: Claim, losing: list[str]
 ) -> bool:
-    """It is the zone that loses, not one host of it.
+    """Whether the whole zone loses, and not one host of it.
 
-    Cloudflare says so, or several hosts do, or begin to, and none has arrived well since. Of
-    hundreds of hosts many were not asked since: what came before says nothing of what comes now.
+    Cloudflare says so; or several hosts lose, or begin to, and none has arrived well since. Among
+    hundreds of hosts many were not asked since then, and what came before says nothing about what
+    comes now.
     """
     if isinstance(o.zone, ObservedZone):
         newest = newest_active(o.zone)
@@ -213,9 +215,9 @@ def _certificate_is_not_presented(
 
 
 def _began_to_lose_at(o: Observed, origin: ObservedOrigin, claim: Claim, host: str) -> datetime:
-    """The first of the losing answers in a row.
+    """When the losing began: the first of the losing answers in a row.
 
-    Where they are a share of all, the first of the recent ones.
+    If only a share of the answers loses, the first of the recent ones.
     """
     recent, refused = o.evidence_of(host).recent, refused_arrivals(origin, claim, host)
     run = list(takewhile(lambda arrival: arrival.presented in refused, reversed(recent)))
@@ -223,7 +225,7 @@ def _began_to_lose_at(o: Observed, origin: ObservedOrigin, claim: Claim, host: s
 
 
 def _begins_to_lose(o: Observed, origin: ObservedOrigin, claim: Claim, host: str) -> bool:
-    """The host's last request came with what the origin refuses there."""
+    """Whether the host's last request came with something that the origin refuses there."""
     evidence = o.evidence_of(host)
     refused = refused_arrivals(origin, claim, host)
     return is_fresh(o, evidence) and any(
@@ -232,9 +234,9 @@ def _begins_to_lose(o: Observed, origin: ObservedOrigin, claim: Claim, host: str
 
 
 def _arrives_well(o: Observed, claim: Claim, host: str, *, since: datetime | None = None) -> bool:
-    """The host's requests were just seen to come with a leaf that the claim trusts.
+    """Whether the host's requests were just seen to come with a leaf that the claim trusts.
 
-    The last one came not before `since`.
+    The last one did not come before `since`.
     """
     evidence = o.evidence_of(host)
     late = since is None or (evidence.last is not None and evidence.last >= since)
@@ -254,7 +256,7 @@ def _relaxed(
 
 
 def _refused_by_replicas(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
-    """A replica that runs the published revision and refuses a leaf that Cloudflare may present."""
+    """No replica that runs the published revision refuses a leaf that Cloudflare may present."""
     uploaded = {pin.sha256 for pin in o.record.uploaded}
     refusing = {
         (behaviour.host, leaf)
@@ -287,10 +289,10 @@ def _refused_by_replicas(o: Observed, origin: ObservedOrigin, claim: Claim) -> S
 def _held_off(o: Observed, *hosts: str) -> Step | None:
     """Before a relaxation, note that the next requirement waits, longer each time; no host: of all.
 
-    What was a day ago is forgotten.
+    A hold-off that ended a day ago is forgotten.
 
-    What is remembered stays small, because an annotation has to hold it: of many hosts at once all
-    are held off together, and what ends first of the others makes room.
+    The note stays small, because an annotation has to hold it. If many hosts lose at once, all are
+    held off together; of the others, the one that ends first makes room.
     """
     new = [host for host in hosts or ("",) if held_off_until(o, host) is None]
     if not new:
@@ -325,7 +327,8 @@ def _held_off_again(o: Observed, host: str, times: int) -> HoldOff:
 def no_requirement_outlives_its_leaf(o: Observed) -> Step | None:
     """No origin requires a leaf that ends within 24 hours and has no proven successor.
 
-    Then nothing is presented; in the last hour, and once it has expired, nobody is even asked.
+    Then the zone presents nothing. In the last hour, and once the leaf has expired, the origins do
+    not even ask.
     """
     presented = may_be_presented(o)
     if any(expires_within(pin, o.wall, o.limits.asking_margin_s) for pin in presented):
@@ -352,7 +355,7 @@ def no_requirement_outlives_its_leaf(o: Observed) -> Step | None:
 def _none_stricter(
     o: Observed, origins: Iterable[ObservedOrigin], to: Mode, why: str
 ) -> Step | None:
-    """The first of them that may be stricter goes back to this mode."""
+    """The first origin that may be stricter goes back to this mode."""
     for origin in origins:
         claim = configured(origin).may_do
         if claim and claim.mode > to and (step := relax(o, origin, to, why)):
@@ -388,10 +391,10 @@ def enforcement_is_not_exceeded(o: Observed) -> Step | None:
 
 
 def published_text_is_taken_up(o: Observed) -> Step | None:
-    """Pods that read their configuration only at their start are replaced when it changes.
+    """Pods that read their configuration only when they start are replaced when it changes.
 
-    After all that may still become milder, so that they are replaced once. Where nothing of ours is
-    published, and none of it is to be put back, they start without it.
+    This comes after everything that may still become milder, so that they are replaced only once.
+    If nothing of ours is published, and nothing is to be put back, they start without it.
     """
     for origin in o.origins:
         rollout = origin.rollout

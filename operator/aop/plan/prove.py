@@ -1,7 +1,7 @@
 """The RULES from asking to refusing, which make an origin stricter.
 
-Asking refuses nobody. A host is required only after its own whole window through the edge, all with
-the wanted leaf, on top of replicas that were all seen to accept that leaf (promise S1).
+Asking refuses nobody. A host is required only after a whole window of its own through the edge, all
+with the wanted leaf, while all replicas were seen to accept that leaf (promise S1).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from aop.steps import Delete, Note, Step, Wait
 from aop.terms import Mode, Pin
 
 ARRIVALS_S = 10.0
-"""How long a wait for what arrives rests at most: each answer that tells something new ends it."""
+"""How long a wait for arrivals rests at most; each answer that brings something new ends it."""
 
 
 def origins_ask(o: Observed) -> Step | None:
@@ -76,7 +76,7 @@ def origins_ask(o: Observed) -> Step | None:
 
 
 def _until_never_presented(o: Observed, leaf: Pin) -> Step:
-    """What has expired leaves Cloudflare, and then the record, before anybody asks.
+    """What has expired leaves Cloudflare, and then the record, before anybody is asked.
 
     Nobody is asked now, so nobody can miss it.
     """
@@ -112,7 +112,7 @@ def _until_never_presented(o: Observed, leaf: Pin) -> Step:
 def hosts_are_proven(o: Observed) -> Step | None:
     """At least one host has presented the leaf for a whole window.
 
-    Each host is proven by itself; the rule waits only while none is.
+    Each host is proven by itself. The rule waits only while none is.
     """
     hosts, wanted = in_scope(o), wanted_leaf(o)
     if wanted is None or any(
@@ -174,9 +174,9 @@ def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
 
 
 def _sessions_go_on(o: Observed, wanted: str) -> str:
-    """What else is to be known where hosts are held back by sessions of before.
+    """What to add if old sessions hold hosts back.
 
-    Those have been ended as often as an hour allows.
+    They have been ended as often as an hour allows.
     """
     held_back = {
         host
@@ -197,7 +197,7 @@ def _sessions_go_on(o: Observed, wanted: str) -> str:
 def _hidden(o: Observed, host: str) -> str | None:
     """Why our text cannot be seen at the host on some origin, or is worth nothing there.
 
-    No window of requests will prove it then.
+    In that case no window of requests proves the host.
     """
     return next(
         (
@@ -229,7 +229,7 @@ def why_unproven(o: Observed, evidence: Evidence) -> str:
 def origins_require(o: Observed) -> Step | None:
     """Every origin requires the leaf at each proven host, as far as the spec asks.
 
-    What is required already stays.
+    Whatever is required already stays so.
     """
     goal, wanted = o.spec.enforcement_mode, wanted_leaf(o)
     if goal < Mode.OPTIONAL or wanted is None:
@@ -239,15 +239,15 @@ def origins_require(o: Observed) -> Step | None:
         for origin in o.origins
         if origin.wanted and (step := _requires(o, origin, goal, wanted))
     ]
-    # What one origin waits for (a hold-off may last a day) holds back no other.
+    # What one origin waits for (a hold-off may last a day) delays no other.
     step = next((step for step in steps if not isinstance(step, Wait)), next(iter(steps), None))
-    # A host beside those that are required may be held back by sessions of before: nothing else
-    # would ever end them.
+    # Old sessions may hold back a host beside those that are required, and nothing else would ever
+    # end them.
     return step or flush(o, wanted)
 
 
 def _requires(o: Observed, origin: ObservedOrigin, goal: Mode, wanted: Pin) -> Step | None:
-    """What is to be done, or waited for, before one origin requires what is proven."""
+    """What there is to do, or to wait for, before one origin requires what is proven."""
     claim = configured(origin).claim
     if claim is None:
         return None
@@ -255,7 +255,7 @@ def _requires(o: Observed, origin: ObservedOrigin, goal: Mode, wanted: Pin) -> S
     held_off = {
         host: until for host in fit | required if (until := held_off_until(o, host)) is not None
     }
-    # From Optional to Require is stricter for hosts that are enforced already: they too need a
+    # From Optional to Require is stricter even for hosts that are enforced already: they too need a
     # fresh proof, and no hold-off.
     kept_back = {
         host: until for host, until in held_off.items() if host in required and claim.mode < goal
@@ -279,7 +279,7 @@ def _requires(o: Observed, origin: ObservedOrigin, goal: Mode, wanted: Pin) -> S
 
 
 def _held_off_hosts(o: Observed, held_off: Mapping[str, datetime]) -> Wait:
-    """What was relaxed a short time ago is not made stricter yet."""
+    """Hosts that were relaxed a short time ago are not required again yet."""
     until, hosts = min(held_off.values()), sorted(held_off)
     times, since = max(
         (one.times, one.since) for one in running_hold_offs(o) if one.host in {"", *hosts}
@@ -296,9 +296,9 @@ def _held_off_hosts(o: Observed, held_off: Mapping[str, datetime]) -> Wait:
 def _nearly_proven(
     o: Observed, origin: ObservedOrigin, enforced: set[str], wanted: str
 ) -> list[str]:
-    """Hosts whose proof is complete within a few seconds.
+    """The hosts whose proof will be complete within a few seconds.
 
-    A write costs every replica a reload, so they share it.
+    A write costs every replica a reload, so they share one.
     """
     soon = timedelta(seconds=5.0)
     return [
@@ -320,8 +320,8 @@ def _nearly_proven(
 def strangers_are_refused(o: Observed) -> Step | None:
     """Every replica serves the leaf and refuses everybody else.
 
-    `origins_answer` has asked the same of the published text before, so that this never waits for
-    anything; it says what is true here.
+    `origins_answer` has already asked the same of the published text, so this never waits for
+    anything. It states what is true here.
     """
     return next(
         (wait for origin in o.origins if origin.wanted and (wait := until_applied(origin))), None

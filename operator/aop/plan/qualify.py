@@ -1,7 +1,7 @@
 """The first RULES: whether this object, this zone and these origins may be worked on at all.
 
 They change nothing outside the object. Each failure is a `Block` with its own reason and a message
-that says what to do next; where the same fact could not be looked up, the answer is a `Wait`.
+that says what to do next. If the same fact could not be looked up, the answer is a `Wait`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def finalizer_is_set(o: Observed) -> Step | None:
 def what_protects_is_noted(o: Observed) -> Step | None:
     """The operator starts nothing new while it cannot write its record.
 
-    A restart could forget why a host was relaxed.
+    Otherwise a restart could forget why a host was relaxed.
     """
     if o.unnoted is None:
         return None
@@ -48,9 +48,9 @@ def what_protects_is_noted(o: Observed) -> Step | None:
 def what_was_found_is_recorded(o: Observed) -> Step | None:
     """The object records how the zone was before the operator changed anything.
 
-    Refreshed while nothing was done, so that it is never stale. Only what we issued is known for
-    ours: a referenced leaf may have been uploaded by whoever made it, and is then not ours to
-    delete.
+    The record is refreshed as long as nothing was done, so that it is never stale. Only what we
+    issued counts as ours: whoever made a referenced leaf may have uploaded it, and then it is not
+    ours to delete.
     """
     if not isinstance(o.zone, ObservedZone):
         return None  # nothing is done without the zone; the rule that needs it says why it is not there
@@ -71,9 +71,9 @@ def what_was_found_is_recorded(o: Observed) -> Step | None:
 
 
 def _our_own_work_is_no_baseline(o: Observed, zone: ObservedZone) -> Note | None:
-    """What a record that was lost has named, as far as our own traces tell it.
+    """What a lost record named, as far as our own traces show it.
 
-    What is there by our doing is not how the zone was found.
+    What is there because of us is not how the zone was found.
     """
     claimed = {origin.target: claim for origin in o.origins if (claim := configured(origin).may_do)}
     pins = {
@@ -109,7 +109,7 @@ def spec_is_acceptable(o: Observed) -> Step | None:
             Reason.SUSPENDED,
             "spec.suspend is true, so the operator starts nothing new. It still opens origins that refuse visitors. Set it to false to go on",
         )
-    # Said before anything is written. Later it holds back only what needs the key pair, not the
+    # Checked before anything is written. Later it delays only what needs the key pair, but not the
     # repair of what is published.
     if isinstance(o.key_pair, Unknown) and o.record.untouched:
         return unknown("The key pair cannot be read", o.key_pair, Reason.TRANSIENT_ERROR)
@@ -117,9 +117,9 @@ def spec_is_acceptable(o: Observed) -> Step | None:
 
 
 def zone_is_ours(o: Observed) -> Step | None:
-    """No other object manages the zone, and the token shows it.
+    """No other object manages the zone, and the token sees it.
 
-    The others say whose it is.
+    Every other object for the zone says which one manages it.
     """
     if isinstance(o.rivals, Unknown):
         return unknown(
@@ -135,11 +135,11 @@ def zone_is_ours(o: Observed) -> Step | None:
 
 
 def claimant(o: Observed) -> Rival | None:
-    """The other object that the zone belongs to; None: it may be this one's.
+    """The other object to which the zone belongs; None: it may be this one's.
 
-    Whoever has the zone keeps it, also without its token: it may protect visitors. Of several that
-    begin, the oldest has it, then the smallest uid. Without a zone that its own token has shown, an
-    object gives way to nobody, and does nothing either.
+    Whichever object has the zone keeps it, even without its token, because it may protect visitors.
+    Of several that begin, the oldest has it, then the one with the smallest uid. An object whose
+    own token has not seen the zone gives way to nobody, and does nothing either.
     """
     zone_id = o.zone.id if isinstance(o.zone, ObservedZone) else o.object.holds
     mine = (zone_id != o.object.holds, o.object.created, o.object.uid)
@@ -181,7 +181,7 @@ def zone_is_eligible(o: Observed) -> Step | None:
 
 
 def _nobodys_certificate_is_displaced(o: Observed, zone: ObservedZone) -> Step | None:
-    """What the zone presents now is ours, nothing, or may be outranked by the user's consent."""
+    """What the zone presents now is ours, or nothing, or the user consents to outrank it."""
     if o.spec.certificate.replace_foreign:
         return None
     consent = "Origins outside this cluster that require that one would then refuse every request. If there are none, set spec.certificate.replaceForeign: true"
@@ -203,7 +203,7 @@ def _nobodys_certificate_is_displaced(o: Observed, zone: ObservedZone) -> Step |
 
 
 def origins_are_eligible(o: Observed) -> Step | None:
-    """Each origin exists, has a Ready replica, and holds no setting that conflicts."""
+    """Each origin exists, has a Ready replica, and has no setting that conflicts."""
     for origin in o.origins:
         if origin.wanted and (step := _eligible(origin) or _presentable(o, origin)):
             return step
@@ -221,16 +221,16 @@ def origins_are_eligible(o: Observed) -> Step | None:
 
 
 def _presentable(o: Observed, origin: ObservedOrigin) -> Step | None:
-    """Said before anything is written.
+    """The key pair can be presented. Checked before anything is written.
 
-    Later it holds back only the enabling, not what the hosts of others need.
+    Later it delays only the enabling, and not what other hosts need.
     """
     disabled = isinstance(o.zone, ObservedZone) and not o.zone.enabled
     return nobody_is_refused_by_others(o, origin) if o.record.untouched and disabled else None
 
 
 def _eligible(origin: ObservedOrigin) -> Step | None:
-    """What keeps one origin from being worked on, the most basic reason first."""
+    """What prevents work on one origin, the most basic reason first."""
     words = origin.words
     if not origin.allowed:
         return Block(
@@ -268,13 +268,14 @@ def _eligible(origin: ObservedOrigin) -> Step | None:
 
 
 def _until_it_listens(origin: ObservedOrigin) -> Wait | None:
-    """None while everything about the origin can be read, and it takes what is written."""
+    """None while everything about the origin can be read, and it takes up what is written."""
     if origin.stale:
         return Wait(Reason.TRANSIENT_ERROR, f"Origin {origin.name}: {origin.stale}", 5.0)
     if origin.stuck:
         return Wait(Reason.CONTROLLER_STUCK, origin.stuck, 5.0, origin.published_at)
     asked = origin.replicas if isinstance(origin.replicas, tuple) else ()
-    # One that is not Ready and may still serve is another matter, which `until_applied` tells.
+    # A replica that is not Ready but may still serve is another matter, which `until_applied`
+    # covers.
     if errors := [f"pod {r.name}: {r.error}" for r in asked if r.error and r.ready]:
         return Wait(
             Reason.ORIGIN_UNREACHABLE,

@@ -1,9 +1,9 @@
 """TEARDOWN: removal in reverse, each step seen before the next (promise S7).
 
-Without limit it waits only while a replica still refuses somebody. Once nobody is refused,
-everything at Cloudflare together has ten minutes by one clock, whatever holds it up: a token that
-is refused, sees the zone no more or may only read, calls that get no answer, a certificate that
-moves for ever. Then the object is released, and what stays there is named.
+It waits without limit only while a replica still refuses somebody. Once nobody is refused,
+everything at Cloudflare together has ten minutes by one clock, whatever delays it: a token that is
+refused, no longer sees the zone or may only read, calls that get no answer, a certificate that
+never reaches its end. Then the object is released, and the operator names what is left behind.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from aop.terms import Mode, Pin
 def origins_refuse_nobody(o: Observed) -> Step | None:
     """Every replica was seen to refuse no visitors.
 
-    Every claim is at Off, *seen* on every replica; what is missing proves nothing. Off and not
-    Request: what the zone presents once ours is gone may be expired, and asking alone refuses
-    that.
+    Every claim is at Off, and was *seen* so on every replica; something that is missing proves
+    nothing. It is Off and not Request, because what the zone presents after our certificates are
+    gone may be expired, and asking alone refuses that.
     """
     for origin in o.origins:
         if step := _refuses_nobody(o, origin):
@@ -42,7 +42,7 @@ def origins_refuse_nobody(o: Observed) -> Step | None:
 
 
 def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
-    """What is still to be done, or seen, before one origin refuses nobody."""
+    """What there is still to do, or to see, before one origin refuses nobody."""
     if isinstance(origin.configured, Unknown):
         return Wait(
             Reason.REMOVING,
@@ -66,7 +66,7 @@ def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
 
 
 def _text_refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
-    """What is published of our claim is whole, and at Off."""
+    """Whether our published claim is whole, and at Off."""
     published = configured(origin)
     if published.may_do is None or (published.may_do.mode <= Mode.OFF and published.intact):
         return None
@@ -102,7 +102,7 @@ def _until_seen(origin: ObservedOrigin) -> Wait | None:
 
 
 def _every_replica_answers(origin: ObservedOrigin) -> Wait | None:
-    """Whoever does not answer may refuse."""
+    """Every replica answers, because one that does not may refuse visitors."""
     silent = [r.name for r in replicas(origin) if r.error]
     if not silent:
         return None
@@ -138,10 +138,10 @@ def _nothing_runs_that_was_taken_out(origin: ObservedOrigin) -> Step | None:
 
 
 def _nothing_of_ours_runs(origin: ObservedOrigin) -> bool:
-    """Somebody has taken our text out, or damaged one that refuses nobody.
+    """Whether nothing of ours runs, after somebody took our text out or changed a harmless one.
 
-    Every replica was seen to run what is there instead. Putting it right first would never end
-    where a tool puts the other text back within seconds, or a policy changes each write.
+    Every replica was seen to run what is there instead. To put it right first would never end where
+    a tool puts the other text back within seconds, or a policy changes each write.
     """
     published, asked = configured(origin), replicas(origin)
     runs = {None} if published.standing is None else {None, published.revision}
@@ -157,16 +157,16 @@ def _nothing_of_ours_runs(origin: ObservedOrigin) -> bool:
 
 
 def _harmless(origin: ObservedOrigin, published: Configured) -> bool:
-    """Nothing is left of our text, or what refuses nobody and is changed again and again."""
+    """Whether nothing is left of our text, or only what refuses nobody and others keep changing."""
     return published.standing is None or (
         published.standing.mode is Mode.OFF and origin.overwritten is not None
     )
 
 
 def _strangers_pass(origin: ObservedOrigin) -> bool:
-    """Every replica was asked about every host and refuses nobody.
+    """Whether every replica was asked about every host and refuses nobody.
 
-    Where pages of somebody's hide which text it runs, that is all there is to see.
+    If other people's pages hide which text it runs, no more than that can be seen.
     """
     asked = [(replica, replica.seen(host)) for replica in replicas(origin) for host in origin.hosts]
     return bool(asked) and all(
@@ -176,9 +176,9 @@ def _strangers_pass(origin: ObservedOrigin) -> bool:
 
 
 def given_up(o: Observed) -> bool:
-    """Cloudflare has had its time since nobody is refused any more.
+    """Whether Cloudflare's time is over, which began when nobody was refused any more.
 
-    What has not come to an end by then is left to a person.
+    Whatever has not ended by then is left to a person.
     """
     return o.removing_since is not None and o.now - o.removing_since >= timedelta(
         seconds=o.limits.teardown_patience_s
@@ -186,7 +186,7 @@ def given_up(o: Observed) -> bool:
 
 
 def _awaited(o: Observed, what: str, seconds: float) -> Wait | None:
-    """What Cloudflare is waited for, whatever the reason; None once its time is over."""
+    """The wait for Cloudflare, whatever the reason; None once its time is over."""
     if given_up(o):
         return None
     patience = timedelta(seconds=o.limits.teardown_patience_s)
@@ -201,16 +201,16 @@ def _awaited(o: Observed, what: str, seconds: float) -> Wait | None:
 
 
 def _attempted(o: Observed, step: SetEnabled | Delete) -> Step | None:
-    """The change; None once Cloudflare's time is over and this very change was refused."""
+    """The change; None once Cloudflare's time is over and exactly this change was refused."""
     what = ENABLED if isinstance(step, SetEnabled) else step.certificate_id
     return None if given_up(o) and any(refusal.what == what for refusal in o.refusals) else step
 
 
 def _may_be_there(o: Observed) -> tuple[Pin, ...]:
-    """The leaves that Cloudflare may hold by our doing; sorted.
+    """The leaves that Cloudflare may have because of us; sorted.
 
-    By the record, by its own list, and, should the record be lost, by our claims; while the list
-    cannot be read, by the key pair that we made.
+    By the record, by Cloudflare's list, and, if the record is lost, by our claims; while the list
+    cannot be read, also by the key pair that we made.
     """
     claims = [claim for origin in o.origins if (claim := configured(origin).may_do)]
     blind = (
@@ -233,14 +233,14 @@ def _may_be_there(o: Observed) -> tuple[Pin, ...]:
 
 
 def _cloudflare_is_left_alone(o: Observed) -> bool:
-    """Nothing is to be put back at Cloudflare: by wish, or because nothing was done there."""
+    """Whether nothing is to be put back at Cloudflare: by a wish, or because nothing was done."""
     return o.spec.deletion_policy == "Retain" or not _may_be_there(o)
 
 
 def zone_is_as_found(o: Observed) -> Step | None:
-    """The zone's setting is as it was before, or disabled where that record is lost.
+    """The zone's setting is as it was before, or disabled if the record of that is lost.
 
-    Somebody else's certificate that came since keeps it on.
+    A certificate of somebody else's that has come since keeps it on.
     """
     if _cloudflare_is_left_alone(o):
         return None
@@ -258,7 +258,7 @@ def zone_is_as_found(o: Observed) -> Step | None:
 
 
 def _unreadable(o: Observed) -> str:
-    """Why the zone cannot be seen, and so not be put back."""
+    """Why the zone cannot be seen, and so cannot be put back."""
     name = o.spec.zone.name
     if isinstance(o.zone, Unknown):
         return f"Zone {name} cannot be read: {o.zone.message.rstrip('.')}"
@@ -266,14 +266,14 @@ def _unreadable(o: Observed) -> str:
 
 
 def _as_found(o: Observed, zone: ObservedZone) -> bool:
-    """The zone's setting is as it is to be left."""
+    """Whether the zone's setting is as it should be left."""
     return zone.enabled == (o.record.baseline is not None and o.record.baseline.enabled) or (
         zone.enabled and _used_by_others(o, zone)
     )
 
 
 def _used_by_others(o: Observed, zone: ObservedZone) -> bool:
-    """Somebody else's certificate was deployed on the zone since it was found."""
+    """Whether somebody else's certificate was deployed on the zone since it was found."""
     return any(
         not c.ours and not was_there_before(o, c) and c.state is CertificateState.ACTIVE
         for c in zone.certificates
@@ -281,9 +281,9 @@ def _used_by_others(o: Observed, zone: ObservedZone) -> bool:
 
 
 def our_certificates_are_gone(o: Observed) -> Step | None:
-    """Cloudflare holds none of the operator's certificates.
+    """Cloudflare has none of the operator's certificates.
 
-    And the list is quiet: an upload whose answer was lost may arrive late.
+    And the list is quiet, because an upload whose answer was lost may arrive late.
     """
     if _cloudflare_is_left_alone(o) or not isinstance(o.zone, ObservedZone):
         return None
@@ -313,9 +313,9 @@ def our_certificates_are_gone(o: Observed) -> Step | None:
 
 
 def origins_are_as_found(o: Observed) -> Step | None:
-    """No origin holds the operator's configuration.
+    """No origin has the operator's configuration.
 
-    The last claim takes the block out.
+    The last claim takes the block out with it.
     """
     return next(
         (
@@ -328,7 +328,7 @@ def origins_are_as_found(o: Observed) -> Step | None:
 
 
 def what_is_left_behind(o: Observed) -> str:
-    """What a finished removal leaves at Cloudflare against its wish, all of it in words.
+    """What a finished removal leaves behind at Cloudflare against its wish, in words.
 
     Empty if it leaves nothing.
     """
@@ -363,5 +363,5 @@ def what_is_left_behind(o: Observed) -> str:
 
 
 def nobody_is_refused(o: Observed) -> bool:
-    """The removal has come to Cloudflare."""
+    """Whether the removal has got as far as Cloudflare."""
     return o.object.deleting and origins_refuse_nobody(o) is None
