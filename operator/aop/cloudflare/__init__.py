@@ -1,11 +1,11 @@
 """The client of Cloudflare's API; nothing else in the operator speaks to it.
 
-From the bottom: `guarded` (how others' parsers are called), `errors` (what can go wrong, drawn as a
-tree), `access` (a token and how urgent it is), `calls` (the operator's endpoints, as data),
-`request` (a call with all that goes into it), `bodies` and `answers` (what an HTTP answer says),
-`verdicts` (which exception it is), `results` (typed answers), `paging`, `limits`, `window` and
+From the bottom: `guarded` (how other people's parsers are called), `errors` (what can go wrong,
+drawn as a tree), `access` (a token and how urgent it is), `calls` (the operator's endpoints, as
+data), `request` (a call with everything in it), `bodies` and `answers` (what an HTTP answer says),
+`verdicts` (which exception it becomes), `results` (typed answers), `paging`, `limits`, `window` and
 `budget` (calls per user), `tokens` (what is known of each token), `holds` (what was refused and is
-left alone for a while), `wire` (sending, and what becomes of it), `client` (one method per call),
+left alone for a while), `wire` (sends a call and sees it through), `client` (one method per call),
 `traffic` (what only a person asks about).
 """
 

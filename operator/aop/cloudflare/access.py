@@ -15,32 +15,32 @@ from pydantic import SecretStr
 from aop.cloudflare.errors import TokenRejected
 
 LONGEST_TOKEN = 512
-"""Characters: ten times those of a token. A header of thousands is refused by whatever stands
-before the API, in HTML that explains nothing."""
+"""In characters, ten times a token's. Whatever is in front of the API refuses a header of
+thousands, in HTML that explains nothing."""
 
 
 class Priority(IntEnum):
-    """Who goes first when calls are scarce; smaller goes first."""
+    """Which call goes first when calls are scarce; smaller goes first."""
 
     PROTECT = 0
     """What protects or relaxes: visitors are at stake."""
     ONBOARD = 1
     """What a person is waiting for."""
     RESYNC = 2
-    """What only looks whether all is still as it was."""
+    """What only checks whether everything is still as it was."""
 
 
 class TokenKind(Enum):
-    """Whose a token is, as far as its first characters say so (facts: cloudflare#token-forms)."""
+    """Whose a token is, as its first characters say (facts: cloudflare#token-forms)."""
 
     USER = "cfut_"
-    """It belongs to a person, whose calls with all tokens are counted together."""
+    """It belongs to a person, whose calls are counted together over all tokens."""
     ACCOUNT = "cfat_"
-    """It belongs to an account, is verified there only, and is counted by itself."""
+    """It belongs to an account, which alone can verify it, and is counted separately."""
     KEY = "cfk_"
     """The Global API Key, which is no token."""
     UNTOLD = ""
-    """From before 2026: of a person or of an account."""
+    """From before 2026: it belongs to a person or to an account."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -56,11 +56,10 @@ class Access:
     def of(cls, token: str, priority: Priority, *, source: str = "the API token") -> Access:
         """Check `token` before it is ever sent.
 
-        Whitespace around it is cut off: `echo` without `-n` is how most Secrets are made.
+        Whitespace around it is cut off, because most Secrets are made with `echo` without `-n`.
 
-        Raises:
-            TokenRejected: it is empty, longer than any token, holds what no header can carry (a
-                blank, a line break, anything outside ASCII), or is a key and no token.
+        Raises `TokenRejected` if it is empty, is longer than any token, contains what no header can
+        carry (a blank, a line break, anything outside ASCII), or is a key and no token.
         """
         trimmed = token.strip()
         if not trimmed:
@@ -89,22 +88,22 @@ class Access:
 
     @property
     def kind(self) -> TokenKind:
-        """Whose the token is, without asking anybody."""
+        """To whom the token belongs, without asking anybody."""
         return next(
             kind for kind in TokenKind if self.token.get_secret_value().startswith(kind.value)
         )
 
     @property
     def key(self) -> str:
-        """SHA-256 of the token in hex: the same token, the same budget.
+        """SHA-256 of the token in hex: the same token has the same budget.
 
-        It tells nothing about the token.
+        It reveals nothing about the token.
         """
         return hashlib.sha256(self.token.get_secret_value().encode()).hexdigest()
 
     @property
     def authorization(self) -> str:
-        """The value of the header of this name. It holds the token."""
+        """The value of the header of this name. It contains the token."""
         return f"Bearer {self.token.get_secret_value()}"
 
     def __repr__(self) -> str:

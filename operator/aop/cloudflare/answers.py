@@ -1,4 +1,4 @@
-"""What an HTTP answer says, read once and with care: any server on the way may have written it.
+"""What an HTTP answer says, read once and with care, as any server on the way may have written it.
 
 Pure, and knows nothing of httpx.
 """
@@ -17,14 +17,14 @@ from aop.cloudflare.guarded import guarded
 from aop.cloudflare.limits import Allowance, read_allowances
 
 LONGEST_RETRY_S = 3600.0
-"""No Retry-After is believed beyond this: a header that was mistyped must not silence the operator
-for a year."""
+"""A longer Retry-After is not believed: a mistyped header must not silence the operator for a
+year."""
 
 _LONGEST_WORDS = 300
 _LONGEST_READ = 20_000
-"""Characters of Cloudflare's words that are looked at at all; a body may have two million."""
+"""How many characters of Cloudflare's words are looked at; a body may have two million."""
 _TELLING = 12
-"""Characters of a secret in a row that are told to nobody."""
+"""So many characters of a secret in a row are repeated to nobody."""
 _THROTTLED = {971, 10100}
 _CODE = re.compile(r"[0-9]{1,9}")
 _PRIVATE_KEY = re.compile(
@@ -60,7 +60,7 @@ class ApiAnswer:
     cf_ray: str | None
     retry_after_s: float | None
     at: datetime
-    """When it was made, by the clock of whoever made it; by ours where it does not say."""
+    """When it was made, by the sender's clock; by ours if it does not say."""
     allowances: tuple[Allowance, ...] = ()
     """What is left of Cloudflare's limits."""
 
@@ -86,9 +86,9 @@ class ApiAnswer:
 
 
 def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> ApiAnswer:
-    """Everything of an answer that matters.
+    """Everything in an answer that matters.
 
-    `now` stands in for a missing Date, by which every other date of the answer is measured.
+    `now` replaces a missing Date, by which every other date of the answer is measured.
     """
     ray, at = headers.get("cf-ray", ""), _read_http_date(headers.get("date")) or now
     return ApiAnswer(
@@ -104,8 +104,8 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: datet
 def read_retry_after(value: str | None, now: datetime) -> float | None:
     """Seconds from a Retry-After header, either form (RFC 9110, 10.2.3), at most `LONGEST_RETRY_S`.
 
-    None if it is missing or means nothing. `now` is when the answer was made, by the clock of
-    whoever made it: only then is the span of a date right.
+    None if it is missing or meaningless. `now` is when the answer was made, by the sender's clock:
+    only then is the span until a date right.
     """
     text = (value or "").strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
@@ -127,7 +127,7 @@ def _read_http_date(value: str | None) -> datetime | None:
 def scrub(text: str, secrets: Iterable[str]) -> str:
     """`text` on one line of bounded length, without any secret.
 
-    That is any of `secrets`, any part of them that could be told, or any private key.
+    That means any of `secrets`, any part of them that is long enough to tell, and any private key.
     """
     text = _PRIVATE_KEY.sub("[redacted]", text[:_LONGEST_READ])
     for secret in filter(None, secrets):
@@ -139,9 +139,9 @@ def scrub(text: str, secrets: Iterable[str]) -> str:
 
 
 def _without(text: str, secret: str) -> str:
-    """`text` without whatever is a part of `secret`.
+    """`text` without any part of `secret`.
 
-    Whoever echoes a token or a key may cut it off, or write its line breaks otherwise.
+    Whoever echoes a token or a key may cut it off, or write its line breaks differently.
     """
     lines = [line for line in secret.splitlines() if not line.startswith("-----")]
     parts = {line[at : at + _TELLING] for line in lines for at in range(len(line) - _TELLING + 1)}
@@ -176,7 +176,7 @@ def _read_envelope(body: bytes) -> Envelope | None:
 def _flatten(errors: Any) -> Iterable[dict[str, Any]]:
     """The errors, then those of their `error_chain`.
 
-    The chain is where the telling code of a 6003 stands.
+    The code that says what a 6003 is about is in the chain.
     """
     outermost = _dicts(errors)
     yield from outermost
@@ -189,9 +189,9 @@ def _dicts(items: Any) -> list[dict[str, Any]]:
 
 
 def _code(error: Mapping[str, Any]) -> int | None:
-    """A number of at most nine digits, also as text.
+    """A number of at most nine digits, even as text.
 
-    What is longer is no code that anybody knows, and not worth a line in a message.
+    Nobody knows a longer code, and it is not worth a line in a message.
     """
     code = error.get("code")
     if isinstance(code, str) and _CODE.fullmatch(code):

@@ -1,7 +1,7 @@
 """The body of an answer, in memory, and never more of it than anybody needs.
 
-What arrives is counted while it arrives and, where it is compressed, while it is unpacked: 199 KiB
-of gzip can hold 200 MiB, and a pod has 256. Pure but for the stream that is passed in.
+The bytes are counted as they arrive and, if they are compressed, as they are unpacked: 199 KiB of
+gzip can contain 200 MiB, and a pod has 256. Pure, except for the stream that is passed in.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import zlib
 from collections.abc import AsyncIterable
 
 LARGEST_BODY = 2 << 20
-"""Bytes: about six times a full page of 1,000 associations, the largest that is asked for."""
+"""Bytes: about six times a full page of 1,000 associations, the largest page that is asked for."""
 ACCEPTED = "gzip"
 """What `accept-encoding` says. Nothing else is unpacked."""
 _GZIP = frozenset({"gzip", "x-gzip"})
@@ -21,13 +21,12 @@ class BodyTooLarge(Exception):
 
 
 async def read_body(chunks: AsyncIterable[bytes], encoding: str) -> bytes:
-    """The whole body, unpacked; empty where it is packed in a way that nobody asked for.
+    """The whole body, unpacked; empty if it is packed in a way that nobody asked for.
 
-    `encoding`: the content-encoding header.
+    `encoding` is the content-encoding header.
 
-    Raises:
-        BodyTooLarge: it has more than `LARGEST_BODY` bytes, packed or unpacked.
-        zlib.error: it is not what its encoding says.
+    Raises `BodyTooLarge` if it has more than `LARGEST_BODY` bytes, packed or unpacked, and
+    `zlib.error` if it is not what its encoding says.
     """
     packed = encoding.strip().lower()
     if packed not in _GZIP | {"", "identity"}:

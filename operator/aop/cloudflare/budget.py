@@ -1,9 +1,9 @@
-"""One budget of calls per user or account, shared by every token and zone of theirs.
+"""One budget of calls per user or account, shared by all of their tokens and zones.
 
 Cloudflare counts a user's calls with all tokens, keys and the dashboard together, 1,200 in 5
-minutes, and then refuses every call for 5 minutes; a token of an account is counted by itself
+minutes, and then refuses every call for 5 minutes. It counts an account's token separately
 (facts: cloudflare#calls-per-user). `Window` decides; `Budget` keeps one for each of them, as far as
-anybody can tell whose a token is, and waits, for `wire`.
+it can tell whose a token is, and waits, on behalf of `wire`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from aop.metrics import Metrics, TokenFigures
 
 _FORGET_S = 3600.0
 AGAIN_S = 5.0
-"""The least pause after the second refusal in a row, whatever the answer names; it doubles."""
+"""The shortest pause after the second refusal in a row, whatever the answer names; it doubles."""
 
 
 @dataclass(slots=True)
@@ -39,16 +39,16 @@ class _Owner:
     waiting: Counter[Priority] = field(default_factory=Counter)
     in_flight: int = 0
     known: bool = False
-    """Some account that it sees is known, or it is one. The calls of anybody else may be of any
+    """Whether an account that it sees is known, or it is one. The calls of all others may be of any
     user."""
     refusals: int = 0
-    """Calls in a row that were one too many."""
+    """How many calls in a row were one too many."""
     answered: bool = False
-    """Cloudflare has answered since the process began, so that it is known what is left."""
+    """Whether Cloudflare has answered since the process began, so that it is known what is left."""
     first: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def is_new(self) -> bool:
-        """Nobody knows yet what others have left."""
+        """Whether nobody knows yet what others have left."""
         return not self.answered
 
     def ahead_of(self, priority: Priority) -> int:
@@ -58,7 +58,7 @@ class _Owner:
 class Budget:
     """Admits calls.
 
-    Short waits are waited out here; a long one is an exception at once, so that the loop can do
+    It waits out short waits itself. A long one is an exception at once, so that the loop can do
     something else.
     """
 
@@ -72,9 +72,9 @@ class Budget:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         metrics: Metrics | None = None,
     ) -> None:
-        """`patience_s`: the longest wait that is waited out.
+        """`patience_s` is the longest wait that is waited out.
 
-        `block_s`: the length of a pause that no answer names.
+        `block_s` is the length of a pause for which the answer names no time.
         """
         self._shares = shares or Shares()
         self._clock = clock
@@ -83,25 +83,25 @@ class Budget:
         self._sleep = sleep
         self._metrics = metrics
         self._sources: dict[str, tuple[str, float]] = {}
-        """For each place that a token was read from: the token's key, and when it was last used."""
+        """For each place from which a token was read: the token's key, and when it was last
+        used."""
         self._owners: dict[str, _Owner] = {}
         """By token."""
         self._by_account: dict[str, _Owner] = {}
         self._anybody = Window(self._shares)
-        """The calls with tokens of which nobody knows whose they are."""
+        """The calls with tokens whose owner nobody knows."""
         self._numbers = count()
 
     @asynccontextmanager
     async def call(self, access: Access) -> AsyncIterator[None]:
         """Enter once a call may be made, and leave when it is over.
 
-        Everything that waits lets a smaller priority go first.
+        Among all that wait, smaller priorities go first.
 
-        The first call of a user goes alone: until its answer is there, nobody knows what others
+        The first call of a user goes alone: until its answer has arrived, nobody knows what others
         have left.
 
-        Raises:
-            RateLimited: that would take longer than the patience.
+        Raises `RateLimited` if that would take longer than the patience.
         """
         with ExitStack() as stack:
             owner = self._owner(access)
@@ -122,8 +122,7 @@ class Budget:
         """Return once a call may be made, and count it."""
         deadline_s = self._clock.monotonic_s() + self._patience_s
         while True:
-            # Asked anew each time: while somebody waits, a token may turn out to be of a user who
-            # is known already.
+            # Asked anew each time: while a call waits, it may turn out whose its token is.
             owner, now_s = self._owner(access), self._clock.monotonic_s()
             ahead, others = owner.ahead_of(access.priority), self._counted_besides(owner)
             waits = (
@@ -150,7 +149,7 @@ class Budget:
                     self._metrics.throttled.labels(*_labels(access)).inc(passed_s)
 
     def figures(self) -> tuple[TokenFigures, ...]:
-        """What is used and left now, for each place that a token is read from."""
+        """What is used and left now, for each place from which a token is read."""
         now_s, owners = self._clock.monotonic_s(), dict(self._owners)
         return tuple(
             TokenFigures(source, *owners[key].window.state(now_s))
@@ -159,7 +158,7 @@ class Budget:
         )
 
     def learn(self, access: Access, allowances: Iterable[Allowance]) -> None:
-        """Cloudflare has answered, and said what is left."""
+        """Cloudflare has answered, and has said what is left."""
         owner = self._owner(access)
         owner.answered = True
         owner.window.learn(
@@ -171,11 +170,12 @@ class Budget:
         self._owner(access).refusals = 0
 
     def refused(self, access: Access, failure: ApiFailure) -> RateLimited:
-        """Cloudflare refused a call as one too many: pause all of the user's calls.
+        """Cloudflare refused a call as one too many: pause all calls of the user.
 
-        They pause for as long as it says; the exception that is returned says so. Where it names no
-        time it is the reset of the limit, else the documented 5 minutes, with a tenth of jitter so
-        that no crowd returns at once. A time that proves too short is not believed again.
+        They pause for as long as it says, and the exception that is returned says so. If it names
+        no time, that is until the reset of the limit, or else the documented 5 minutes, with a
+        tenth of jitter so that no crowd comes back at once. A time that proves too short is not
+        believed again.
         """
         owner = self._owner(access)
         named_s = next(
@@ -195,9 +195,10 @@ class Budget:
         )
 
     def learn_account(self, access: Access, account_id: str) -> None:
-        """The token has shown a zone of this account.
+        """The token has seen a zone of this account.
 
-        Tokens that see one account count as one user's, since nobody can be asked whose they are.
+        Tokens that see the same account count as one user's, because nobody can be asked whose they
+        are.
         """
         if access.kind is TokenKind.ACCOUNT or not account_id:
             return
@@ -219,7 +220,7 @@ class Budget:
     def _counted_besides(self, owner: _Owner) -> list[Window]:
         """The other windows in which a call has to find room.
 
-        It may be of that user too.
+        It may be one of that user's, too.
         """
         if owner.known:
             return []
@@ -259,5 +260,5 @@ class Budget:
 
 
 def _labels(access: Access) -> tuple[str, str]:
-    """Of a call, in metrics."""
+    """The labels of a call, in metrics."""
     return access.source, access.priority.name.lower()

@@ -15,19 +15,19 @@ from dataclasses import dataclass
 class Permission:
     """A permission group as the API names it, and where the dashboard offers it.
 
-    The dashboard says Edit for Write.
+    The dashboard says Edit instead of Write.
     """
 
     name: str
     dashboard: str
 
 
-# Reading AOP needs no more than `SSL and Certificates Read`, but Write contains it and the operator
-# needs Write anyway: whoever adds what the message names has to come back only once.
+# Reading AOP needs only `SSL and Certificates Read`, but Write contains it, and the operator needs
+# Write anyway. So whoever adds what the message names has to do so only once.
 CERTIFICATES = Permission("SSL and Certificates Write", "Zone > SSL and Certificates > Edit")
 ZONE = Permission("Zone Read", "Zone > Zone > Read")
 ZONE_SETTINGS = Permission("Zone Settings Read", "Zone > Zone Settings > Read")
-# Of the account, and not of the zone (facts: cloudflare#notification-permissions).
+# It belongs to the account, not to the zone (facts: cloudflare#notification-permissions).
 NOTIFICATIONS = Permission("Notifications Write", "Account > Notifications > Edit")
 
 
@@ -35,14 +35,14 @@ NOTIFICATIONS = Permission("Notifications Write", "Account > Notifications > Edi
 class Call:
     """One endpoint.
 
-    `path` is a template: what stands in braces is filled in for the request and never in a message
-    or metric.
+    `path` is a template: what is in braces is filled in for the request, and never in a message or
+    metric.
     """
 
     method: str
     path: str
     permission: Permission | None
-    """None: it needs a token that works, and nothing else."""
+    """None: it only needs a token that works."""
 
     @property
     def mutates(self) -> bool:

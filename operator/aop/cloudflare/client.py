@@ -1,10 +1,10 @@
 """Cloudflare's API, as far as zone-level Authenticated Origin Pulls need it.
 
-One method per call, typed results, one kind of exception.
+One method per call, typed results, one family of exceptions.
 
-`Cloudflare` never decides what to do and never repeats a mutation whose outcome is unknown: the
+`Cloudflare` never decides what to do, and never repeats a mutation whose outcome is unknown: the
 loop looks again. Every method may raise any `CloudflareError`; its docstring names those that a
-caller is likely to want.
+caller is likely to handle.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ CONNECT_S = 10.0
 TOTAL_S = 30.0
 """The longest that one request may take; `AOP_QUIET_PERIOD_S` has to be longer."""
 MOST_PAGES = 20
-"""Pages of one list: 20,000 associations, twenty times what a zone may have; one zone's look must
-not spend the budget of all."""
+"""How many pages one list may have: 20,000 associations, twenty times what a zone may have. One
+zone's look must not spend everybody's budget."""
 PAGES_AGAIN_S = 300.0
-"""When so many are read again, which costs as much as ten zones do in that time."""
+"""When such a long list is read again, which costs as much as ten zones do in that time."""
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 R = TypeVar("R", bound=Result)
@@ -88,7 +88,7 @@ def _http_client(
             "accept": "application/json",
             "accept-encoding": ACCEPTED,
         },
-        # What one token was given must not go out with another: no cookie is kept.
+        # No cookie is kept: what one token was given must not go out with another.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         follow_redirects=False,
     )
@@ -109,7 +109,7 @@ class Cloudflare:
         total_s: float = TOTAL_S,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """Nothing is sent here, and nothing is ever changed but under `lead`.
+        """Nothing is sent here, and nothing is ever changed except under `lead`.
 
         `transport` and `sleep` are for tests; `total_s` bounds one request, in seconds.
         """
@@ -124,8 +124,8 @@ class Cloudflare:
             total_s=total_s,
             sleep=sleep,
         )
-        # Cloudflare takes one certificate mutation per zone at a time and answers 409 to the rest
-        # (facts: cloudflare#one-change-at-a-time).
+        # Cloudflare accepts one mutation of a certificate per zone at a time and answers 409 to the
+        # others (facts: cloudflare#one-change-at-a-time).
         self._mutating: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __aenter__(self) -> Self:
@@ -152,7 +152,7 @@ class Cloudflare:
     async def find_zones(self, access: Access, name: str) -> tuple[Zone, ...]:
         """All zones of exactly this apex name, in either form, that the token sees.
 
-        In every status: none, one, or one per account.
+        They may have any status. There may be none, one, or one per account.
         """
         query = {"name": name, "per_page": "50"}
         visible = await self._list(ApiRequest(access, calls.FIND_ZONES, query=query), Zone)
@@ -163,7 +163,10 @@ class Cloudflare:
         return zones
 
     async def fetch_zone(self, access: Access, zone_id: str) -> Zone:
-        """One zone. Raises ZoneNotVisible if there is none of this id, or not for this token."""
+        """One zone.
+
+        Raises ZoneNotVisible if there is none of this id, or this token does not see it.
+        """
         zone = await self._one(ApiRequest(access, calls.FETCH_ZONE, {"zone_id": zone_id}), Zone)
         self._wire.learn_zone(access, zone)
         return zone
@@ -175,7 +178,7 @@ class Cloudflare:
         )
 
     async def fetch_global_aop(self, access: Access, zone_id: str) -> GlobalAOP:
-        """Whether Cloudflare's shared certificate is presented where a zone has none of its own."""
+        """Whether Cloudflare's shared certificate is presented if a zone has none of its own."""
         return await self._one(
             ApiRequest(access, calls.FETCH_GLOBAL_AOP, {"zone_id": zone_id}), GlobalAOP
         )
@@ -186,13 +189,12 @@ class Cloudflare:
         """All associations that are not deleted.
 
         Older API versions have no such route, and some plans refuse it with 403
-        (facts: cloudflare#per-hostname-level). The certificates need the same permission, so a
-        token that really lacks it is found out there.
+        (facts: cloudflare#per-hostname-level). Certificates need the same permission, so a token
+        that really lacks it is found out there.
 
-        Raises:
-            NotOffered: Cloudflare does not list them for this zone, or not for this token.
+        Raises `NotOffered` if Cloudflare does not list them for this zone, or not for this token.
         """
-        # The default filter leaves out what is on its way to being active.
+        # The default filter leaves out associations that are about to become active.
         query = {"status": "all", "per_page": "1000"}
         request = ApiRequest(access, calls.LIST_ASSOCIATIONS, {"zone_id": zone_id}, query)
         try:
@@ -277,7 +279,7 @@ class Cloudflare:
                 if not error.asked:
                     raise
                 refusal = error
-        # The deletion of what is deleted is refused without a code of its own
+        # Cloudflare refuses a second deletion without a code that says so
         # (facts: cloudflare#tombstones): look instead of guessing.
         certificate = await self.fetch_certificate(access, zone_id, certificate_id)
         if certificate.deleted or certificate.deleting:
@@ -289,7 +291,7 @@ class Cloudflare:
     ) -> CloudflareError | None:
         """The exception with which `delete_certificate` would end now without a call.
 
-        None: the call would be made. Nothing is sent here.
+        None: it would make the call. Nothing is sent here.
         """
         return self._wire.left_alone(_deletion(access, zone_id, certificate_id))
 
@@ -302,7 +304,7 @@ class Cloudflare:
         )
 
     async def set_enablement(self, access: Access, zone_id: str, *, enabled: bool) -> Enablement:
-        """Let the zone present its own certificate, or stop it. Doing it twice does no harm."""
+        """Make the zone present its own certificate, or stop it. Doing it twice does no harm."""
         request = ApiRequest(
             access, calls.SET_ENABLEMENT, {"zone_id": zone_id}, body={"enabled": enabled}
         )
@@ -328,7 +330,7 @@ class Cloudflare:
     ) -> tuple[R, ...]:
         """The answer to a call that reads a list; raises ValueError for one that changes.
 
-        `per_page`: as many as the call is known to take; None: Cloudflare's own default.
+        `per_page`: as many as the call is known to accept; None: Cloudflare's own default.
         """
         request = _reading(access, call, ids)
         if per_page is not None:
@@ -340,7 +342,7 @@ class Cloudflare:
     async def list_policies(
         self, access: Access, account_id: str
     ) -> tuple[NotificationPolicy, ...]:
-        """Every notification policy of the account, whoever's and whatever it is about."""
+        """Every notification policy of the account, whoever made it and whatever it is about."""
         return await self._list(
             ApiRequest(access, calls.LIST_POLICIES, {"account_id": account_id}), NotificationPolicy
         )
@@ -414,7 +416,7 @@ class Cloudflare:
             )
             following = next_page(envelope.info, page, count=len(read), seen=len(items) + len(read))
             if read and read == before:
-                # Whoever ignores the number of the page sends the first one again.
+                # A server that ignores the number of the page sends the first one again.
                 if following is not None and following.certain:
                     raise _unreadable(
                         call, "it shows the same page again and says that there are others"
@@ -461,14 +463,14 @@ def _parse(call: calls.Call, model: type[R], item: Any) -> R:
     if isinstance(read, model):
         return read
     places = read if isinstance(read, list) else ["shape"]
-    # What an answer holds is nobody's business, nor an error tracker's that shows the locals of a
-    # frame.
+    # What an answer contains is nobody's business, nor that of an error tracker which shows the
+    # locals of a frame.
     del item, read
     raise _unreadable(call, f"{model.__name__} without a usable {', '.join(places)}")
 
 
 def _validated(model: type[R], item: Any) -> R | list[str]:
-    """`item` as that model, or the places at which it is not one."""
+    """`item` as that model, or the fields in which it is not one."""
     try:
         return model.model_validate(item)
     except ValidationError as error:

@@ -42,7 +42,7 @@ from aop.errors import AopError, Blocked, Reason, Transient
 
 @dataclass(frozen=True, slots=True)
 class ApiFailure:
-    """The facts of one call that failed. Nothing of it can hold a token, a key or a query."""
+    """The facts of one call that failed. None of them can contain a token, a key or a query."""
 
     method: str
     path: str
@@ -57,7 +57,7 @@ class ApiFailure:
     """What Cloudflare's support asks for."""
     retry_after_s: float | None = None
     reset_s: float | None = None
-    """Seconds until a limit that is used up is reset, by the limit's own header."""
+    """Seconds until a used-up limit is reset, by the limit's own header."""
     readable: bool = True
     """False: the answer was not the API's envelope (HTML, empty, cut off)."""
 
@@ -82,7 +82,7 @@ class CloudflareError(AopError):
     asked: bool = True
     """False: the call was not made, because it was refused a short time ago."""
     pause_s: float | None = None
-    """For how many seconds the call is left alone; None: that is the caller's affair."""
+    """For how many seconds the call is left alone; None: the caller decides that."""
     lasting_s: float = 0.0
     """For how many seconds it has been refused for this reason, without a success in between."""
 
@@ -110,9 +110,9 @@ class CloudflareError(AopError):
 
     @property
     def may_have_changed(self) -> bool:
-        """True if Cloudflare may have done what was asked all the same.
+        """True if Cloudflare may have made the change all the same.
 
-        Only a refusal tells that it has not.
+        Only a refusal shows that it has not.
         """
         if not self.asked or self.failure is None or self.failure.method == "GET":
             return False
@@ -151,7 +151,7 @@ class CloudflareError(AopError):
 
 
 class CloudflareBlocked(CloudflareError, Blocked):
-    """A failure that only the user can mend; `aop_reason` is fixed per class."""
+    """A failure that only the user can correct; `aop_reason` is fixed per class."""
 
     aop_reason: Reason
 
@@ -182,7 +182,7 @@ class ZoneNotVisible(CloudflareBlocked):
 
 
 class NotOffered(CloudflareBlocked):
-    """The zone's plan, or its type (partial), does not have what was asked for."""
+    """The zone's plan, or its type (partial), does not include what was asked for."""
 
     aop_reason = Reason.NOT_OFFERED
 
@@ -194,13 +194,13 @@ class QuotaReached(CloudflareBlocked):
 
 
 class CertificateRefused(CloudflareBlocked):
-    """Cloudflare will never take this certificate."""
+    """Cloudflare will never accept this certificate."""
 
     aop_reason = Reason.CERTIFICATE_REFUSED
 
 
 class CertificateUnlisted(CloudflareBlocked):
-    """Cloudflare refuses a certificate because the zone holds it, and does not list it.
+    """Cloudflare refuses a certificate because the zone has it, but does not list it.
 
     It has not listed it for longer than its list lags.
     """
@@ -209,7 +209,7 @@ class CertificateUnlisted(CloudflareBlocked):
 
 
 class AlertsRefused(CloudflareBlocked):
-    """Cloudflare does not take the notification policy, mostly for the sake of a recipient."""
+    """Cloudflare does not accept the notification policy, mostly because of a recipient."""
 
     aop_reason = Reason.ALERTS_REFUSED
 
@@ -246,21 +246,21 @@ class RateLimited(CloudflareTransient):
 
     @property
     def may_have_changed(self) -> bool:
-        """A call that is one too many is not carried out, whatever status says so."""
+        """A call that is one too many is not carried out, whatever its status says."""
         return False
 
 
 class TokenDoubted(CloudflareTransient):
-    """A token that works was refused, which happens to good ones under load.
+    """A token that works was refused, which happens to good tokens under load.
 
-    Only what lasts is a missing permission.
+    Only if that lasts is it a missing permission.
     """
 
 
 class ChangeUnderWay(CloudflareTransient):
     """Another certificate of the zone is being changed at this moment.
 
-    Cloudflare takes one at a time.
+    Cloudflare accepts one change at a time.
     """
 
 
@@ -276,7 +276,7 @@ class Refused(CloudflareTransient):
 
 
 class Ineffective(CloudflareTransient):
-    """Cloudflare accepts a change again and again, and the zone never is as it should be."""
+    """Cloudflare accepts a change again and again, but the zone never becomes as it should be."""
 
 
 class Withheld(CloudflareTransient):
@@ -290,7 +290,7 @@ class Outdated(CloudflareTransient):
 
 
 class AlreadyExists(Outdated):
-    """The zone holds this very certificate, perhaps still `pending_deletion`.
+    """The zone has exactly this certificate, perhaps still `pending_deletion`.
 
     List, match by fingerprint, adopt or wait.
     """
@@ -301,7 +301,7 @@ class CannotDeleteYet(Outdated):
 
 
 class AlreadyDeleted(Outdated):
-    """Somebody deleted the certificate before: what was wanted is so, or about to be."""
+    """Somebody has deleted the certificate already: it is as wanted, or about to be."""
 
 
 class NotFound(Outdated):

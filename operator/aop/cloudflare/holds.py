@@ -1,14 +1,14 @@
-"""Calls that Cloudflare has refused, or accepted in vain, and for how long each is left alone.
+"""Calls that Cloudflare has refused, or accepted in vain, and how long each is left alone.
 
 Pure: time is passed in.
 
-The loop looks at the world every few seconds and decides each time that a certificate is missing;
-that must not send its private key every few seconds to a server that has said no, or that has named
-the time at which to come back. What is held is answered with the exception of before. It belongs to
-the token, the call and what was sent: a mended token, another zone or a new leaf is tried at once.
+The loop looks at the world every few seconds, and each time decides that a certificate is missing.
+That must not send the private key every few seconds to a server that has refused it, or has named a
+time to come back. A call that is held ends with the exception of before. A hold belongs to the
+token, the call and what was sent: a corrected token, another zone or a new leaf is tried at once.
 
-A yes that changes nothing is no better: what was accepted a few times and is wanted again and again
-is left alone in the same way.
+A yes that changes nothing is no better: a change that was accepted a few times and is wanted again
+and again is left alone in the same way.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from aop.cloudflare.errors import (
 )
 
 LONGEST_S = 300.0
-"""What a person mends at Cloudflare is acted on within a resync (promise L3)."""
+"""After a person has corrected something at Cloudflare, the operator acts within a resync (promise
+L3)."""
 LONGEST_PROTECTING_S = 60.0
 """The same for a call on which visitors depend."""
 _FIRST_S: dict[type[CloudflareError], float] = {
@@ -43,14 +44,14 @@ _FIRST_S: dict[type[CloudflareError], float] = {
     Ineffective: 5.0,
 }
 _FIRST_REFUSAL_S = 30.0
-"""For what nothing but a person ends: a permission, a quota, a plan."""
+"""For what only a person can end: a permission, a quota, a plan."""
 _NOT_HELD = (RateLimited, NotFound, AlreadyDeleted)
 """The budget pauses for the first; the other two are what was wanted."""
 ACCEPTED_FREELY = 5
-"""How often one change is accepted before it is asked whether it has any effect: a person who tries
+"""How often a change may be accepted before it counts as having no effect: a person who tries
 something out repeats it as well."""
 RECENT_S = 600.0
-"""Acceptances that are further apart have nothing to do with each other; longer than the longest
+"""Acceptances that are further apart than this are unrelated; it is longer than the longest
 pause."""
 _FORGET_S = 3600.0
 
@@ -62,22 +63,23 @@ class Hold:
     error: CloudflareError
     until_s: float
     times: int
-    """In a row for this reason."""
+    """How often in a row for this reason."""
     since_s: float
-    """The first of them."""
+    """When the first of them was."""
 
 
 class Holds:
-    """All of them.
+    """All calls that are held.
 
-    A call is whatever can be told apart: its key says token, endpoint, ids and what was sent.
+    A call is whatever can be told apart: its key consists of token, endpoint, ids and what was
+    sent.
     """
 
     def __init__(self) -> None:
         self._holds: dict[Hashable, Hold] = {}
         self._accepted: dict[Hashable, tuple[int, float, float]] = {}
-        """How often each mutation was accepted, each time shortly after the last one; when first,
-        and when last."""
+        """How often each mutation was accepted, each time shortly after the last; when first, and
+        when last."""
 
     def refusal(self, call: Hashable, now_s: float) -> CloudflareError | None:
         """The exception to raise instead of making the call; None if it may be made."""
@@ -91,7 +93,7 @@ class Holds:
     def postponed(self, call: Hashable, wait_s: float) -> CloudflareError | None:
         """The exception of before, for a call that is due again and has to wait its turn.
 
-        None if it has none.
+        None if there is none.
         """
         hold = self._holds.get(call)
         return hold.error.again(wait_s) if hold else None
@@ -105,10 +107,10 @@ class Holds:
         mutates: bool,
         protects: bool = False,
     ) -> None:
-        """Note that the call ended in `error`, which then says for how long it is left alone.
+        """Note that the call ended in `error`, which then says how long it is left alone.
 
-        A read is held only for the time that the answer named: how often it is made is the reader's
-        affair. A mutation is held longer each time.
+        A read is held only for the time that the answer named: how often it is made is up to the
+        reader. A mutation is held longer each time.
         """
         named_s = error.failure.retry_after_s or 0.0 if error.failure else 0.0
         if isinstance(error, _NOT_HELD) or not (mutates or named_s):
@@ -128,13 +130,13 @@ class Holds:
         self._holds[call] = Hold(error.again(pause_s), now_s + pause_s, times, since_s)
 
     def succeeded(self, call: Hashable) -> None:
-        """The call was answered with yes: the next refusal is the first one."""
+        """The call succeeded: the next refusal counts as the first one."""
         self._holds.pop(call, None)
 
     def accepted(
         self, call: Hashable, failure: ApiFailure, now_s: float, *, protects: bool = False
     ) -> None:
-        """A mutation was answered with yes, or is done already; `failure` says which.
+        """A mutation succeeded, or was done already; `failure` says which.
 
         One that is wanted over and over is held longer each time.
         """

@@ -1,4 +1,4 @@
-"""What Cloudflare says of its limits with every answer: how many calls are left, and until when.
+"""What Cloudflare says about its limits in every answer: how many calls are left, and until when.
 
 Pure.
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 _NUMBER = re.compile(r";\s*([a-z]+)\s*=\s*([0-9]{1,9})\s*(?=[;,]|$)")
 LONGEST_S = 3600
-"""No window, and no time to a reset, is believed beyond this."""
+"""No longer window, and no longer time to a reset, is believed."""
 _MOST_CALLS = 1_000_000
 
 
@@ -25,7 +25,7 @@ class Allowance:
 
     name: str
     left: int
-    """Calls that may still be made until the reset, by whoever shares the limit with us."""
+    """How many calls may still be made until the reset, by all who share the limit with us."""
     reset_s: float
     """Seconds until then."""
     quota: int | None = None
@@ -40,12 +40,12 @@ def read_allowances(headers: Mapping[str, str]) -> tuple[Allowance, ...]:
     for name, numbers in _items(headers.get("ratelimit", "")):
         if "r" not in numbers:
             continue
-        # Cloudflare's own example names the two differently; where there is only one policy it is
+        # Cloudflare's own example names the two differently; if there is only one policy, that is
         # meant.
         quota, window_s = policies.get(name) or (
             next(iter(policies.values())) if len(policies) == 1 else (None, None)
         )
-        # No window ends later than its whole length from now, whatever `t` says.
+        # No window ends later than after its whole length, whatever `t` says.
         longest_s = window_s or LONGEST_S
         reset_s = float(min(numbers.get("t", longest_s), longest_s))
         allowances.append(

@@ -1,8 +1,8 @@
 """Whether a list goes on after a page, and how to ask for the rest. Pure.
 
 Cloudflare counts in several ways: `total_pages`, or `total_count` with `per_page`; a cursor, in one
-of two places; or not at all, in which case a full page is followed by another one. Numbers also
-come as strings (facts: cloudflare#paging, cloudflare#loose-shapes).
+of two places; or not at all, so that another page follows a full one. Numbers also come as strings
+(facts: cloudflare#paging, cloudflare#loose-shapes).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ class Following:
     query: dict[str, str]
     """What is to be added to the query."""
     certain: bool
-    """False: the page was full, and nobody has said how many there are."""
+    """False: the page was full, and nothing says how many there are."""
 
 
 def next_page(info: Mapping[str, Any], page: int, *, count: int, seen: int) -> Following | None:
     """What follows page number `page` (from 1), which has `count` items.
 
-    `seen` are those of all pages so far. None: that was all. `info` is `result_info`, in which
-    everything may be missing or mean nothing.
+    `seen` are the items of all pages so far. None: there is nothing more. `info` is `result_info`,
+    in which everything may be missing or meaningless.
     """
     if cursor := _cursor(info):
         return Following({"cursor": cursor}, certain=True)

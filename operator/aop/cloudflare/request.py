@@ -2,8 +2,8 @@
 
 Which call, with whose token, about which zone or certificate, and with what in it.
 
-It is built once and passed along whole, so that what is remembered of a call, what is sent and what
-is kept out of every message are read from the same thing. Only `wire` asks for what it hides.
+It is built once and passed on whole, so that what is remembered of a call, what is sent, and what
+is kept out of every message come from the same place. Only `wire` asks for what it hides.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from aop.cloudflare.access import Access, Priority
 from aop.cloudflare.calls import Call
 
 Body: TypeAlias = Mapping[str, Any]
-"""A JSON object; what is secret is a `SecretBytes` at its top until the request is sent."""
+"""A JSON object. A secret is a `SecretBytes` at its top level until the request is sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """Its `repr` holds no secret: token and private key are wrapped."""
+    """A request. Its `repr` shows no secret: token and private key are wrapped."""
 
     access: Access
     call: Call
     ids: Mapping[str, str] = field(default_factory=dict)
-    """For the braces in the call's path."""
+    """What fills the braces in the call's path."""
     query: Mapping[str, str] = field(default_factory=dict)
     body: Body = field(default_factory=dict)
     """Empty: there is none."""
@@ -54,7 +54,7 @@ class ApiRequest:
 
     @property
     def named(self) -> Hashable:
-        """The call and what it names: a permission is for that, or it is not."""
+        """The call and what it names, for which the token has the permission or not."""
         return self.call, tuple(sorted(self.ids.items()))
 
     @property
@@ -66,7 +66,7 @@ class ApiRequest:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """They hold the token."""
+        """The headers. They contain the token."""
         headers = {"authorization": self.access.authorization}
         if self.body:
             headers["content-type"] = "application/json"
@@ -74,7 +74,7 @@ class ApiRequest:
 
     @property
     def content(self) -> str | None:
-        """The body as it is sent, with what is secret in it; None: there is none."""
+        """The body as it is sent, with its secrets; None: there is none."""
         if not self.body:
             return None
         return json.dumps(
@@ -86,7 +86,7 @@ class ApiRequest:
 
     @property
     def secrets(self) -> Iterator[str]:
-        """The token and what is secret in the body: to be cut out of whatever comes back."""
+        """The token and the secrets of the body, which are cut out of whatever comes back."""
         yield self.access.token.get_secret_value()
         yield from (
             value.get_secret_value().decode()

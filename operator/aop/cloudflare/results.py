@@ -1,8 +1,9 @@
 """What Cloudflare's API returns, typed and frozen.
 
-Tolerant where Cloudflare is loose: extra fields are ignored, `null` counts as missing, dates come
-in either of two forms, statuses of the future mean "not ready" (facts: cloudflare#loose-shapes,
-cloudflare#certificate-object). Strict where a guess could hurt: without an id nothing is read.
+It is tolerant where Cloudflare is loose: extra fields are ignored, `null` counts as missing, dates
+come in two forms, and statuses of the future mean "not ready" (facts: cloudflare#loose-shapes,
+cloudflare#certificate-object). It is strict where a guess could do harm: without an id nothing is
+read.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ from aop.terms.ssl_modes import PRESENTING_SSL_MODES
 _GO_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?) ([+-]\d{4})(?: \w+)?")
 _DATE = TypeAdapter(datetime)
 _LABELS = "CERTIFICATE", "X509 CERTIFICATE"
-"""What a certificate in PEM may be called."""
+"""The labels that a certificate in PEM may have."""
 
 
 def _read_date(value: Any) -> datetime | None:
-    """RFC 3339, or the form in which Go prints a time (`2022-05-24 16:57:16 +0000 UTC`), in UTC.
+    """A date in RFC 3339, or as Go prints it (`2022-05-24 16:57:16 +0000 UTC`), in UTC.
 
-    None for what is neither, or outside the calendar.
+    None if it is neither, or outside the calendar.
     """
     if isinstance(value, str) and (match := _GO_TIME.fullmatch(value.strip())):
         value = "{}T{}{}".format(*match.groups())
@@ -53,7 +54,7 @@ def _in_utc(at: datetime) -> datetime:
 def _first_block(text: str, label: str) -> tuple[int, str] | None:
     """Where the first PEM block of that label begins, and the block.
 
-    Found in one pass, because a text may hold 70,000 that never end.
+    Found in one pass, because a text may contain 70,000 beginnings without an end.
     """
     begin, last = text.find(f"-----BEGIN {label}-----"), f"-----END {label}-----"
     end = text.find(last, begin) if begin >= 0 else -1
@@ -61,7 +62,7 @@ def _first_block(text: str, label: str) -> tuple[int, str] | None:
 
 
 def _without_nulls(data: Any) -> Any:
-    """`data` without what is null, two levels deep, which is as deep as anything is read."""
+    """`data` without its nulls, two levels deep, which is as deep as anything is read."""
     return (
         {name: _flat_without_nulls(value) for name, value in data.items() if value is not None}
         if isinstance(data, dict)
@@ -99,10 +100,10 @@ class Zone(Result):
     id: str
     """32 hex digits."""
     name: Annotated[str, AfterValidator(ascii_name)]
-    """As DNS has it: Cloudflare lists internationalised names as they are read
+    """As DNS has it; Cloudflare lists internationalised names in Unicode
     (facts: cloudflare#unicode-names)."""
     status: str = ""
-    """initializing, pending, active, moved; anything but `active` serves nobody."""
+    """initializing, pending, active, moved. Only an `active` zone serves anybody."""
     paused: bool = False
     """Paused: DNS answers, but nothing passes the edge."""
     account_id: str = Field(default="", validation_alias=AliasPath("account", "id"))
@@ -114,7 +115,7 @@ class Zone(Result):
 
 
 class DeploymentStatus(StrEnum):
-    """How far a certificate is (facts: cloudflare#certificate-statuses)."""
+    """How far Cloudflare is with a certificate (facts: cloudflare#certificate-statuses)."""
 
     INITIALIZING = "initializing"
     PENDING_DEPLOYMENT = "pending_deployment"
@@ -148,13 +149,13 @@ class Certificate(Result):
     def active(self) -> bool:
         """True if the zone presents it once it is enabled.
 
-        That is, as long as no newer one is active.
+        That is so as long as no newer one is active.
         """
         return self.status is DeploymentStatus.ACTIVE
 
     @property
     def deleting(self) -> bool:
-        """True if it is on its way out.
+        """True if Cloudflare is deleting it.
 
         The same certificate cannot be uploaded until it is gone.
         """
@@ -170,14 +171,14 @@ class Certificate(Result):
 
     @property
     def deleted(self) -> bool:
-        """True for a tombstone: readable by id for a while, treated as absent."""
+        """True for a tombstone, which can be read by id for a while and counts as absent."""
         return self.status is DeploymentStatus.DELETED
 
     @property
     def leaf(self) -> str:
         """The first certificate of `certificate` in PEM.
 
-        What follows may be a chain, or be damaged, and is nobody's identity.
+        What follows may be a chain, or be damaged, and identifies nothing.
         """
         first_blocks = [
             block
@@ -190,7 +191,7 @@ class Certificate(Result):
     def fingerprint(self) -> str:
         """SHA-256 of the certificate in lower-case hex.
 
-        Empty if Cloudflare returned no certificate that can be read, which is nobody of ours.
+        Empty if Cloudflare returned no certificate that can be read, which then is none of ours.
         """
         return (
             guarded(
@@ -220,7 +221,7 @@ class SSLMode(Result):
     def presents(self) -> bool:
         """True if the edge can present a client certificate.
 
-        `off` and `flexible` speak plaintext, and a mode unknown here may.
+        In `off` and `flexible` it speaks plaintext, and in an unknown mode it may.
         """
         return self.value in PRESENTING_SSL_MODES
 
@@ -228,7 +229,7 @@ class SSLMode(Result):
 class GlobalAOP(Result):
     """Whether the edge presents the certificate that all customers share.
 
-    It does so where the zone has none of its own.
+    It does so if the zone has none of its own.
     """
 
     value: str
@@ -236,7 +237,7 @@ class GlobalAOP(Result):
 
     @property
     def on(self) -> bool:
-        """True unless it is plainly off."""
+        """True unless it is clearly off."""
         return self.value != "off"
 
 
@@ -245,8 +246,8 @@ class HostnameAssociation(Result):
 
     hostname: str
     enabled: bool | None = None
-    """True: presents that certificate. False: presents nothing. None: void, the zone's certificate
-    applies."""
+    """True: presents that certificate. False: presents nothing. None: void, so that the zone's
+    certificate applies."""
     status: DeploymentStatus = DeploymentStatus.UNKNOWN
 
     @property
@@ -256,10 +257,7 @@ class HostnameAssociation(Result):
 
     @property
     def outranks(self) -> bool:
-        """True if the zone's certificate is not what the edge presents for this host.
-
-        Now or soon.
-        """
+        """True if the edge does not present the zone's certificate for this host, now or soon."""
         return self.enabled is not None and not self.deleted
 
 
@@ -273,10 +271,11 @@ class NotificationPolicy(Result):
     enabled: bool = True
     filters: dict[str, Any] = Field(default_factory=dict)
     mechanisms: dict[str, Any] = Field(default_factory=dict)
-    """By way (email, webhooks, pagerduty, or one of the future): who is told, each with an `id`."""
+    """By way (email, webhooks, pagerduty, or a future one): who is warned, each with an `id`."""
     created: Date = None
     body: dict[str, Any] = Field(default_factory=dict)
-    """All of it as it may be sent back: a replacement leaves out nothing that somebody has set."""
+    """All of it, as it can be sent back, so that a replacement leaves out nothing that somebody has
+    set."""
 
     @model_validator(mode="before")
     @classmethod
@@ -302,7 +301,7 @@ class Webhook(Result):
 
 
 class TokenStanding(Result):
-    """What a token says of itself."""
+    """What Cloudflare says about a token."""
 
     status: str = ""
     """active, disabled, expired."""

@@ -1,9 +1,9 @@
 """What is known of each token in use.
 
-How new it is here, whether Cloudflare said it works, and to which account its zones belong. It
-exists because 401 and 403 alone do not tell a wrong token from a missing permission, because a
-token that was just made is refused now and then for some seconds, and a good one now and then under
-load (facts: cloudflare#fresh-tokens, cloudflare#refusals-under-load,
+How new it is here, whether Cloudflare said that it works, and to which account its zones belong.
+This is needed because 401 and 403 alone do not tell a wrong token from a missing permission, and
+because Cloudflare now and then refuses a token that was just made, for some seconds, and a good one
+under load (facts: cloudflare#fresh-tokens, cloudflare#refusals-under-load,
 cloudflare#codes-of-several-meanings).
 """
 
@@ -24,28 +24,28 @@ from aop.cloudflare.verdicts import Standing, says_nothing
 
 FRESH_S = 30.0
 """How long a token counts as new. A restart makes all tokens new, which costs a wrong one some
-seconds and nothing else."""
+seconds and no more."""
 PAUSES_WHEN_FRESH_S = (0.5, 1.0, 2.0, 3.0, 3.0)
-"""Before each further attempt of a refused call: 9.5 s at most."""
+"""The pause before each further attempt of a refused call: 9.5 s at most in all."""
 PAUSES_OF_A_MUTATION_S = (3.0,)
-"""Once, since it may carry a key, and most tokens that are refused one are tokens to read with."""
+"""Only once, because it may carry a key, and most tokens that are refused a mutation may only
+read."""
 PAUSES_OF_VERIFICATION_S = (0.5, 1.0)
-"""Before each further attempt to verify a token that gets 403 even for that, which a known token
-does only while it is fresh."""
+"""The pause before each further attempt to verify a token that gets 403 even for that, which a
+known token does only while it is fresh."""
 PAUSES_WHEN_SETTLED_S = (0.5,)
 """A token that has worked here for a while and is refused twice in a row is reported."""
 STANDING_HOLDS_S = 15.0
-"""How long the answer of a verification is believed: all calls of one look at the world share
-it."""
+"""How long the answer of a verification is believed, so that all calls of one look share it."""
 LASTING_S, LASTING_AFTER_SUCCESS_S = 2.5, 60.0
 """How long a call must have been refused without a success in between before the token is said to
-lack its permission; longer where it has worked before."""
+lack its permission; longer if it has worked before."""
 LASTING_READS, LASTING_MUTATIONS = 6, 2
-"""How often it must have been refused for that; a mutation carries a key, so that it is not sent so
+"""How often it must have been refused for that. A mutation carries a key, so it is not sent as
 often."""
 _FORGET_S = 3600.0
 _WORD = re.compile(r"[a-z_]{1,40}")
-"""A status that can be a word of Cloudflare's: nothing else is repeated to anybody."""
+"""A status that can be one of Cloudflare's words; nothing else is repeated to anybody."""
 
 
 @dataclass(slots=True)
@@ -55,28 +55,29 @@ class TokenReading:
     first_used_s: float
     last_used_s: float
     accounts: set[str] = field(default_factory=set)
-    """Ids of the accounts whose zones it has shown."""
+    """Ids of the accounts whose zones it has seen."""
     zones: set[str] = field(default_factory=set)
-    """Ids of the zones that it has shown."""
+    """Ids of the zones that it has seen."""
     worked: set[Hashable] = field(default_factory=set)
-    """Calls that were answered with yes."""
+    """Calls that succeeded."""
     refused: dict[Hashable, tuple[float, int]] = field(default_factory=dict)
-    """Calls that put it in doubt since they last worked, if ever: since when, and how often."""
+    """Calls that have put it in doubt since they last succeeded, if ever: since when, and how
+    often."""
     standing: Standing | None = None
     standing_at_s: float = 0.0
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """One verification at a time: whoever comes second finds the first one's answer."""
+    """One verification at a time: whoever comes second finds the answer of the first."""
 
 
 class Tokens:
-    """All tokens seen lately, by the hash of each."""
+    """All tokens that were used lately, by the hash of each."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._known: dict[str, TokenReading] = {}
 
     def known(self, access: Access) -> TokenReading:
-        """What is known of this token; using it counts as use."""
+        """What is known of this token; asking counts as use."""
         now_s, key = self._clock.monotonic_s(), access.key
         if key not in self._known:
             self._known = {
@@ -103,7 +104,7 @@ class Tokens:
         )
 
     def standing(self, access: Access) -> Standing | None:
-        """What Cloudflare said of the token lately; None: not asked lately."""
+        """What Cloudflare said about the token lately; None: it was not asked lately."""
         known = self.known(access)
         return (
             known.standing
@@ -117,9 +118,9 @@ class Tokens:
         known.standing, known.standing_at_s = standing, self._clock.monotonic_s()
 
     def learn_zone(self, access: Access, zone_id: str, account_id: str) -> None:
-        """The token has shown this zone of this account.
+        """The token has seen this zone of this account.
 
-        Only there can a token of the account itself be verified.
+        Only that account can verify its own token.
         """
         known = self.known(access)
         known.zones.add(zone_id)
@@ -127,14 +128,14 @@ class Tokens:
             known.accounts.add(account_id)
 
     def has_shown(self, access: Access, zone_id: str | None) -> bool:
-        """Whether the token has shown the zone.
+        """Whether the token has seen the zone.
 
         Then a refusal is about a permission and not about the zone.
         """
         return zone_id in self.known(access).zones
 
     def learn_success(self, access: Access, call: Hashable) -> None:
-        """The call was answered with yes: whatever put the token in doubt before has passed."""
+        """The call succeeded: whatever put the token in doubt before has passed."""
         known = self.known(access)
         known.worked.add(call)
         known.refused.pop(call, None)
@@ -157,12 +158,12 @@ class Tokens:
 
 
 def standing_of(answer: ApiAnswer, *, certain: bool) -> Standing | None:
-    """What a verification's answer says of the token; None: nothing, as with 5xx.
+    """What the answer to a verification says about the token; None: nothing, as with 5xx.
 
-    `certain` is False where another kind of token gives the same.
+    `certain` is False if a token of another kind would give the same answer.
 
-    Its dates are compared with the answer's own: whoever asks may have begun under a clock that was
-    set since.
+    Its dates are compared with the answer's own, because whoever asks may have begun before the
+    clock was set.
     """
     envelope = answer.envelope
     if envelope is None:

@@ -1,7 +1,7 @@
 """What else at Cloudflare decides how a host's requests reach the origin, and what probes it.
 
-Nothing that the operator decides rests on it: only `kubectl aop preflight` reads it, and does
-without what the token may not see. Shapes: facts: cloudflare#dns-records, cloudflare#rules,
+The operator decides nothing by it: only `kubectl aop preflight` reads it, and does without what the
+token may not see. Shapes: facts: cloudflare#dns-records, cloudflare#rules,
 cloudflare#load-balancing-monitors.
 """
 
@@ -39,12 +39,12 @@ LIST_LOAD_BALANCERS = Call("GET", "/zones/{zone_id}/load_balancers", LOAD_BALANC
 LIST_POOLS = Call("GET", "/accounts/{account_id}/load_balancers/pools", MONITORS)
 LIST_MONITORS = Call("GET", "/accounts/{account_id}/load_balancers/monitors", MONITORS)
 PERMISSIONS = (DNS, ORIGIN_RULES, CONFIGURATION_RULES, LOAD_BALANCERS, MONITORS)
-"""Those that a token may lack."""
+"""The permissions that a token may lack."""
 RECORDS_A_PAGE = 2000
 """The API takes more, but an answer may not be longer than the client reads
 (facts: cloudflare#dns-records)."""
 TUNNEL = ".cfargotunnel.com"
-"""How the names end to which the records of a Cloudflare Tunnel point."""
+"""The ending of the names to which the records of a Cloudflare Tunnel point."""
 HTTP_MONITORS = frozenset({"http", "https"})
 
 
@@ -58,17 +58,20 @@ class DnsRecord(Result):
 
     @property
     def is_tunnel(self) -> bool:
-        """Requests for the name go through a Cloudflare Tunnel."""
+        """Whether requests for the name go through a Cloudflare Tunnel."""
         return self.content.casefold().rstrip(".").endswith(TUNNEL)
 
     def answers(self, host: str) -> bool:
-        """It says where requests for `host` go, unless a record of the very name does."""
+        """Whether it says where requests for `host` go.
+
+        A record of exactly that name takes precedence.
+        """
         addresses = self.type in {"A", "AAAA", "CNAME"}
         return addresses and (self.name.casefold() == host or covers(self.name.casefold(), host))
 
 
 class TrafficRule(Result):
-    """One rule of a phase: for requests that match, something is done otherwise."""
+    """One rule of a phase: what it changes for the requests that match."""
 
     expression: str = ""
     enabled: bool = True
@@ -82,7 +85,7 @@ class TrafficRule(Result):
 
     @property
     def names(self) -> str | None:
-        """What it makes of SNI or Host, in words; None: nothing."""
+        """To what it sets SNI or Host, in words; None: to nothing."""
         sni, host = self.action_parameters.get("sni"), self.action_parameters.get("host_header")
         overrides = [
             *([f"SNI {sni['value']}"] if isinstance(sni, dict) and sni.get("value") else []),
@@ -106,7 +109,7 @@ class Ruleset(Result):
 
 
 class LoadBalancer(Result):
-    """A name of the zone that several pools of servers answer for."""
+    """A name of the zone for which several pools of servers answer."""
 
     name: str
     enabled: bool = True
@@ -115,7 +118,7 @@ class LoadBalancer(Result):
 
     @property
     def pools(self) -> frozenset[str]:
-        """Ids of its pools, but for those of single regions."""
+        """Ids of its pools, except those for single regions."""
         return frozenset({*self.default_pools, self.fallback_pool} - {""})
 
 
@@ -125,7 +128,7 @@ class Pool(Result):
     id: str
     name: str = ""
     monitor: str = ""
-    """Id of what probes them."""
+    """Id of the monitor that probes them."""
 
 
 class Monitor(Result):
@@ -134,15 +137,15 @@ class Monitor(Result):
     id: str
     type: str = ""
     probe_zone: str = ""
-    """The zone whose settings a probe has, its certificate among them (Simulate Zone)."""
+    """The zone whose settings a probe has, including its certificate (Simulate Zone)."""
 
     def comes_without(self, zone: str) -> bool:
-        """Its probes present no certificate of this zone, although they are HTTP."""
+        """Whether its probes present no certificate of this zone, although they use HTTP."""
         return self.type in HTTP_MONITORS and self.probe_zone.casefold() != zone.casefold()
 
 
 async def dns_records(cloudflare: Cloudflare, access: Access, zone: Zone) -> tuple[DnsRecord, ...]:
-    """All records of the zone. Raises `CloudflareError`, also where there are too many to read."""
+    """All records of the zone. Raises `CloudflareError`, also if there are too many to read."""
     return await cloudflare.every(
         access, LIST_DNS_RECORDS, {"zone_id": zone.id}, DnsRecord, per_page=RECORDS_A_PAGE
     )
@@ -191,7 +194,7 @@ async def blind_monitors(
 async def _rules(
     cloudflare: Cloudflare, access: Access, call: Call, zone: Zone
 ) -> tuple[TrafficRule, ...]:
-    """A phase in which nobody has ever made a rule is not there at all."""
+    """The rules of a phase; a phase in which nobody has ever made a rule does not exist."""
     try:
         ruleset = await cloudflare.show(access, call, {"zone_id": zone.id}, Ruleset)
     except (NotFound, ZoneNotVisible) as error:

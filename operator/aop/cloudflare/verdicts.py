@@ -1,4 +1,4 @@
-"""From an answer that is not a yes to its exception.
+"""From an answer that is no success to its exception.
 
 Pure, so that every status and code is one row of a test.
 """
@@ -34,27 +34,27 @@ from aop.cloudflare.errors import (
 )
 
 SOON_S = 5.0
-"""When to try again what Cloudflare finishes by itself: 409 and 1434
+"""When to try again if Cloudflare finishes by itself: 409 and 1434
 (facts: cloudflare#retry-times)."""
 DOUBTED_S = 10.0
-"""When to try again what a working token was refused."""
+"""When to try again if a working token was refused."""
 LATER_S = 60.0
-"""When to try again what nobody knows the end of."""
+"""When to try again if nobody knows how it will end."""
 
 _AUTHENTICATION_ERROR = 10000
 _DOUBTS = {_AUTHENTICATION_ERROR, 9109, 10001}
-"""Codes that are about a token, a permission or a zone with whatever status."""
+"""Codes that are about a token, a permission or a zone, whatever the status."""
 _AUTHENTICATION = {0, 1000, 9103, 9106, 9109, 10000, 10001}
-"""Codes that a 403 has for the sake of the token; with any other it is the zone that does not have
-what was asked for."""
+"""Codes that a 403 has because of the token. With any other code, the zone does not include what
+was asked for."""
 _MALFORMED_AUTHORIZATION = {6003, 6111}
 _NO_SUCH_ZONE = {7003, 9109}
 _UNAUTHORIZED = 9109
-"""A zone that is not there, a permission that is missing, an unknown token, or an address that the
-token is not for."""
+"""A zone that does not exist, a missing permission, an unknown token, or an address for which the
+token is not valid."""
 _NO_SUCH_CERTIFICATE = {1415, 1551, 1552}
 _INTERNAL = {1000, 10001}
-"""Both are also given for what passes by itself; then the words say so
+"""Both are also used for failures that pass by themselves; then the words say so
 (facts: cloudflare#codes-of-several-meanings)."""
 _CERTIFICATE = {1002, 1408, 2100, 2101, 2106}
 """The certificate or its key cannot be read, is no leaf, or they do not belong together
@@ -63,7 +63,7 @@ _QUOTA = {1212, 2005}
 """The codes that Cloudflare documents for custom certificates ("Troubleshooting | Custom
 certificates")."""
 _UNCODED = {0, 1000}
-"""What stands where an error has no number of its own: only then do words decide."""
+"""What an error without a number has in its place; only then do words decide."""
 _PASSES = re.compile(r"time[d ]*-?out|internal (server )?error|try again|temporar", re.IGNORECASE)
 _ABOUT_ADDRESS = re.compile(r"from location|client ip|ip address", re.IGNORECASE)
 _ABOUT_TOKEN = re.compile(r"invalid (api|access) token", re.IGNORECASE)
@@ -77,7 +77,7 @@ _ABOUT_CERTIFICATE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What Cloudflare says of a token by itself."""
+    """What Cloudflare says about a token as such."""
 
     active: bool
     words: str
@@ -87,9 +87,9 @@ class Standing:
 
 
 def failure_of(call: Call, answer: ApiAnswer, secrets: Iterable[str]) -> ApiFailure:
-    """The facts of an answer that did not succeed.
+    """The facts of an answer that was no success.
 
-    `secrets` are cut out of Cloudflare's words, should they echo any.
+    `secrets` are cut out of Cloudflare's words, in case they echo any.
     """
     envelope = answer.envelope
     words = (
@@ -111,8 +111,8 @@ def failure_of(call: Call, answer: ApiAnswer, secrets: Iterable[str]) -> ApiFail
 def doubts_token(failure: ApiFailure) -> bool:
     """True if the answer may be about the token as such, a permission, or a zone.
 
-    It alone does not say which. 401 and 403 are ambiguous, 10000 even comes with 400
-    (facts: cloudflare#codes-of-several-meanings). A 403 without an envelope is a firewall's.
+    The answer alone does not say which. 401 and 403 are ambiguous, and 10000 even comes with 400
+    (facts: cloudflare#codes-of-several-meanings). A 403 without an envelope comes from a firewall.
     """
     if (
         not failure.readable
@@ -126,22 +126,19 @@ def doubts_token(failure: ApiFailure) -> bool:
 
 
 def passes_by_itself(failure: ApiFailure) -> bool:
-    """True if Cloudflare says that it has failed, with what otherwise means a refusal.
-
-    The code and the status are those of a refusal.
-    """
+    """True if Cloudflare says that it has failed, with the code and the status of a refusal."""
     return bool(_INTERNAL & set(failure.codes)) and _PASSES.search(failure.words) is not None
 
 
 def names_address(failure: ApiFailure) -> bool:
-    """True if the token is one for other addresses than ours, which needs no further question."""
+    """True if the token is only for other addresses than ours, which needs no further question."""
     return _UNAUTHORIZED in failure.codes and _ABOUT_ADDRESS.search(failure.words) is not None
 
 
 def says_nothing(codes: Iterable[int], words: Iterable[str]) -> bool:
-    """True if the refusal of a verification says nothing of the token.
+    """True if the refusal of a verification says nothing about the token.
 
-    Load, and failures, look the same (facts: cloudflare#refusals-under-load).
+    Load and failures look the same (facts: cloudflare#refusals-under-load).
     """
     given = set(codes)
     return _AUTHENTICATION_ERROR in given or (
@@ -157,10 +154,10 @@ def error_of(
     *,
     zone_shown: bool = False,
 ) -> CloudflareError:
-    """The exception for a failure that is no throttling.
+    """The exception for a failure that is not throttling.
 
-    `standing` is what the token is known to be, if the failure put it in doubt; `zone_shown` says
-    that the token has shown the zone of the call before.
+    `standing` is what is known of the token, if the failure put it in doubt; `zone_shown` says that
+    the token has seen the zone of the call before.
     """
     return (
         _about_the_token(call, failure, source, standing)
@@ -198,7 +195,7 @@ def doubted(call: Call, failure: ApiFailure, source: str) -> TokenDoubted:
 
 
 def rate_limited(failure: ApiFailure | None, wait_s: float, why: str) -> RateLimited:
-    """The exception for a call too many, and for a budget of our own that is spent."""
+    """The exception for one call too many, and for our own budget when it is spent."""
     return RateLimited(
         f"Calls to Cloudflare pause for {wait_s:.0f} s: {why}.", failure, retry_after_s=wait_s
     )
@@ -309,11 +306,11 @@ def _about_the_service(failure: ApiFailure) -> CloudflareError | None:
 def _about_the_zone(
     call: Call, failure: ApiFailure, source: str, *, shown: bool
 ) -> CloudflareError | None:
-    # A malformed id gives 7003 wherever it stands in the path; certificate ids come from Cloudflare
+    # A malformed id gives 7003 wherever it is in the path. Ids of certificates come from Cloudflare
     # itself, so it is the zone's.
     if call.names_zone and (_NO_SUCH_ZONE & set(failure.codes) or failure.status == 404):
-        # A zone that was shown is there: the same code then means the permission of this path
-        # (facts: cloudflare#permission-of-a-path).
+        # A zone that the token has seen exists: then the same code means the permission for this
+        # path (facts: cloudflare#permission-of-a-path).
         if call is not FETCH_ZONE and (shown or _ABOUT_ACCESS.search(failure.words)):
             return _about_permission(call, failure, source)
         return ZoneNotVisible(
@@ -324,7 +321,7 @@ def _about_the_zone(
 
 
 def _about_the_account(call: Call, failure: ApiFailure, source: str) -> CloudflareError | None:
-    # Its id comes from a zone that the token has shown, so that the account is there.
+    # Its id comes from a zone that the token has seen, so the account exists.
     if (
         call.permission
         and call.names_account
@@ -396,7 +393,7 @@ def _owner(call: Call) -> str:
 
 
 def _says(failure: ApiFailure, codes: AbstractSet[int], words: re.Pattern[str]) -> bool:
-    """Whether one of the codes says so or, where there is no code of any meaning, the words do."""
+    """Whether one of the codes says so or, if no code has a meaning, the words do."""
     return bool(codes & set(failure.codes)) or (
         set(failure.codes) <= _UNCODED and words.search(failure.words) is not None
     )

@@ -1,8 +1,8 @@
-"""How many calls may be made now: pure, time is passed in.
+"""How many calls may be made now. Pure: time is passed in.
 
-The operator stays below a share of what Cloudflare grants a user; what protects visitors goes
-first, then what a person waits for, then resyncs. What Cloudflare itself says is left goes before
-our own count.
+The operator stays below a share of what Cloudflare grants a user. What protects visitors goes
+first, then what a person waits for, then resyncs. What Cloudflare itself says is left takes
+precedence over our own count.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aop.cloudflare.access import Priority
 from aop.cloudflare.limits import Allowance
 
 _TOLERANCE_S = 1e-6
-"""Sums of floats differ in the last digits; a wait that short is none."""
+"""Sums of floats differ in the last digits; so short a wait is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class Shares:
     total: float = 0.75
     resync: float = 0.25
     protect: float = 0.05
-    """The fraction of `total` that only PROTECT may use, and of `resync` that resyncs leave:
-    nobody's onboarding starves a relaxation."""
+    """The fraction of `total` that only PROTECT may use, and of `resync` that resyncs leave, so
+    that nobody's onboarding starves a relaxation."""
 
     def __post_init__(self) -> None:
         if not (
@@ -45,9 +45,9 @@ class Shares:
             raise ValueError(f"no usable shares: {self}")
 
     def allowed(self, priority: Priority) -> int:
-        """How many calls a window may hold once one of `priority` is made.
+        """How many calls a window may have, including one of `priority`.
 
-        All calls count, of whatever priority.
+        All calls count, whatever their priority.
         """
         return self._under(
             self.total if priority is Priority.PROTECT else self.total * (1 - self.protect)
@@ -60,17 +60,17 @@ class Shares:
 
     @property
     def quiet(self) -> int:
-        """How many calls of any priority a window holds when only resyncs are made.
+        """How many calls of any priority a window has when only resyncs are made.
 
-        They make room for whatever is more urgent.
+        They leave room for whatever is more urgent.
         """
         return self._under(self.resync * (1 - self.protect))
 
     @property
     def owed_resyncs(self) -> int:
-        """How many RESYNC calls a window may hold however much else is made.
+        """How many RESYNC calls a window may have, however many others are made.
 
-        An onboarding that lasts must not blind all other zones.
+        A long onboarding must not blind all other zones.
         """
         return self.allowed_resyncs // 2
 
@@ -82,14 +82,14 @@ class Shares:
         return 0 if priority is Priority.PROTECT else math.floor(round(quota * (1 - self.total), 6))
 
     def _under(self, share: float) -> int:
-        # Rounded, because 1200 * 0.75 need not be 900 to the last digit; at least 1, or nothing
-        # would ever be done.
+        # Rounded, because 1200 * 0.75 need not be exactly 900; at least 1, or nothing would ever be
+        # done.
         return max(math.ceil(round(self.calls * share, 6)) - 1, 1)
 
 
 @dataclass(slots=True)
 class RateReading:
-    """What Cloudflare last said of one limit, less the calls that were made since."""
+    """What Cloudflare last said about one limit, less the calls that were made since."""
 
     left: int
     until_s: float
@@ -102,15 +102,15 @@ class Window:
     def __init__(self, shares: Shares) -> None:
         self._shares = shares
         self._taken: deque[tuple[float, int, Priority]] = deque()
-        """When, which, and how urgent; the number tells two calls apart that are counted in several
+        """When, which, and how urgent; the number identifies a call that is counted in several
         windows."""
         self._blocked_until_s = -math.inf
         self._readings: dict[str, RateReading] = {}
 
     def wait_s(self, now_s: float, priority: Priority, *, ahead: int = 0) -> float:
-        """Seconds until a call of this priority may be made; 0 for now.
+        """Seconds until a call of this priority may be made; 0: now.
 
-        `ahead` calls wait that go first.
+        `ahead` calls that go first are waiting.
         """
         waits = (
             self.blocked_s(now_s),
@@ -126,11 +126,9 @@ class Window:
             reading.left -= 1
 
     def learn(self, now_s: float, allowances: Iterable[Allowance], *, in_flight: int) -> None:
-        """Cloudflare said what is left; `in_flight` calls of ours may not be counted in it yet.
+        """Cloudflare has said what is left; `in_flight` calls of ours may not be counted in it yet.
 
-        The smallest number is the truth.
-
-        A quota that it states is what our shares are shares of.
+        The smallest number counts. If it states a quota, our shares are shares of that.
         """
         stated = [
             (each.quota, each.window_s) for each in allowances if each.quota and each.window_s
@@ -157,7 +155,7 @@ class Window:
         return _wait(self._blocked_until_s - now_s)
 
     def spent_s(self, now_s: float, priority: Priority, *, ahead: int = 0) -> float:
-        """Seconds until a limit of which too little is left is reset; 0 if there is enough."""
+        """Seconds until a limit is reset of which too little is left; 0 if there is enough."""
         self._readings = {
             name: reading for name, reading in self._readings.items() if reading.until_s > now_s
         }
@@ -188,7 +186,7 @@ class Window:
     def state(self, now_s: float) -> tuple[int, int, int, float]:
         """The calls that the operator stays under, those it has made, those left, and the pause.
 
-        It changes nothing, so that another thread may ask.
+        It changes nothing, so another thread may ask.
         """
         began_s = now_s - self._shares.window_s
         used = sum(1 for at_s, _, _ in tuple(self._taken) if at_s > began_s)
@@ -204,7 +202,7 @@ class Window:
     def absorb(self, other: Window) -> None:
         """The calls of `other` turn out to be of the same user.
 
-        Whatever holds for one holds for both.
+        Whatever applies to one applies to both.
         """
         self.count(other)
         self.block(other._blocked_until_s)
@@ -214,7 +212,7 @@ class Window:
                 self._readings[name] = reading
 
     def count(self, other: Window) -> None:
-        """Count the calls of `other` here too; those that are counted already once only."""
+        """Count the calls of `other` here too, each only once."""
         self._taken = deque(sorted({*self._taken, *other._taken}))
 
     def _free_in_s(self, now_s: float, taken: list[float], allowed: int, ahead: int) -> float:

@@ -2,9 +2,9 @@
 
 It comes back as an envelope, or as one exception of this package.
 
-Every request and answer of httpx stays in here, so that only this module and `request` could leak:
-what leaves it are templates, numbers and scrubbed words. Exceptions of httpx hold the request with
-its headers and body, so none of them survives as a cause or context.
+Requests and answers of httpx stay in here, so that only this module and `request` could leak. Only
+templates, numbers and scrubbed words leave it. Exceptions of httpx contain the request with its
+headers and body, so none of them survives as a cause or context.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class Silence:
 
 
 CONNECTIONS, AT_ONCE = 20, 16
-"""Connections to Cloudflare, and calls under way at the same time, but for what protects: that
-always has a connection. Hundreds of zones are read at once after a start, and a call that waited
+"""Connections to Cloudflare, and calls under way at the same time, except for what protects, which
+always has a connection. After a start hundreds of zones are read at once, and a call that waited
 for a connection would be given up unsent, as if Cloudflare had not answered."""
 
 
@@ -89,8 +89,8 @@ class Wire:
     ) -> None:
         """`total_s` bounds one request from the first byte out to the last byte in.
 
-        The budget's and a fresh token's waits come on top. A change is sent under `lead` only, and
-        gets less time where less is left of it.
+        The waits of the budget and of a fresh token come on top. A change is sent only under
+        `lead`, and gets less time if less of that is left.
         """
         self._http = http
         self._lead = lead
@@ -106,18 +106,17 @@ class Wire:
     async def ask(self, request: ApiRequest, *, read: Callable[[Envelope], T]) -> T:
         """What `read` makes of the envelope of a successful answer; it may raise `Unavailable`.
 
-        A request that was refused a short time ago is not sent: the exception of then is raised
-        again, with `asked` False.
+        A request that was refused a short time ago is not sent: the same exception is raised again,
+        with `asked` False.
 
-        Raises:
-            CloudflareError: everything else; never an exception of httpx.
+        Raises `CloudflareError` for everything else, and never an exception of httpx.
         """
         refusal = self.left_alone(request)
         if refusal is not None:
             raise refusal
         onboarding = request.access.priority is Priority.ONBOARD
         if onboarding and self._holds.has_been_refused(request.key):
-            # A person who waits for this will not get it sooner by going before others.
+            # A person who waits for this does not get it sooner by going before others.
             request = request.at(Priority.RESYNC)
         try:
             result = read(await self._ask(request))
@@ -145,7 +144,7 @@ class Wire:
         return self._holds.refusal(request.key, self._clock.monotonic_s())
 
     def learn_zone(self, access: Access, zone: Zone) -> None:
-        """The token has shown this zone."""
+        """The token has seen this zone."""
         self.tokens.learn_zone(access, zone.id, zone.account_id)
         self._budget.learn_account(access, zone.account_id)
 
@@ -170,9 +169,9 @@ class Wire:
         )
 
     async def _ask(self, request: ApiRequest) -> Envelope:
-        """A call that puts the token in doubt is repeated after a pause.
+        """Make the call. One that puts the token in doubt is repeated after a pause.
 
-        A mutation once: what was refused had no effect.
+        A mutation is repeated once: what was refused had no effect.
         """
         access = request.access
         pauses_s = iter(self.tokens.pauses_s(access, request.named, mutates=request.call.mutates))
@@ -197,7 +196,7 @@ class Wire:
     ) -> CloudflareError:
         """The exception for a failure.
 
-        What may be chance is a missing permission only once it has lasted.
+        What may be chance is a missing permission only if it lasts.
         """
         access, call = request.access, request.call
         zone_shown = self.tokens.has_shown(access, request.ids.get("zone_id"))
@@ -211,7 +210,7 @@ class Wire:
     async def _standing(self, access: Access) -> Standing | None:
         """Whether the token works at all; None: nobody can be asked.
 
-        Asked once for all calls that wonder at about the same time.
+        Asked once for all calls that want to know at about the same time.
         """
         async with self.tokens.known(access).verifying:
             standing = self.tokens.standing(access)
@@ -222,9 +221,9 @@ class Wire:
             return standing
 
     async def _verify(self, access: Access) -> Standing | None:
-        # A token of an account is unknown on the user's path (facts: cloudflare#account-tokens), so
-        # where a token does not say whose it is, a no there is final only if no account is known to
-        # ask.
+        # A token of an account is unknown on the user's path (facts: cloudflare#account-tokens). So
+        # if a token does not show whose it is, a no there is final only if no account is known that
+        # could be asked.
         accounts = sorted(self.tokens.known(access).accounts)
         if access.kind is not TokenKind.ACCOUNT:
             standing = await self._verify_at(
@@ -267,7 +266,7 @@ class Wire:
         raise unanswered(request.call, scrub(outcome.words, request.secrets))
 
     async def _send(self, request: ApiRequest) -> ApiAnswer | Silence:
-        # The budget's own waits hold no lane: they are one user's affair.
+        # The budget's waits occupy no lane: they concern one user only.
         async with self._budget.call(request.access), self._lane(request.access.priority):
             began_s = self._clock.monotonic_s()
             outcome = await self._outcome(request)
@@ -294,7 +293,7 @@ class Wire:
         return outcome
 
     def _lane(self, priority: Priority) -> AbstractAsyncContextManager[None]:
-        """Where a call waits before its time begins to count; what protects waits nowhere."""
+        """Where a call waits before its time begins to count; what protects does not wait."""
         return nullcontext() if priority is Priority.PROTECT else self._lanes
 
     async def _outcome(self, request: ApiRequest) -> ApiAnswer | Silence:
@@ -352,7 +351,7 @@ class Wire:
 
 
 async def _last_check(permit: Permit, event: str, _: Mapping[str, Any]) -> None:
-    """Ask the permit once more, when the connection is there and before head and body go out.
+    """Ask the permit once more, when the connection is up, and before head and body go out.
 
     `event` is named by httpcore (its documentation: "Request Extensions", `trace`).
     """
