@@ -1,9 +1,9 @@
 """Everything a decision may look at, as frozen values.
 
-Three answers to every question about the outside world: the fact, `None` for "it is not there", and
-`Unknown` for "could not look". Sources fail alone, so that a rule which does not need an unknown
-fact goes on (docs/architecture.md#sources-fail-alone). Nothing here decides, and nothing here holds
-key bytes or tokens: whoever logs an `Observed` leaks nothing.
+Every question about the outside world has three answers: the fact, `None` for "it is not there",
+and `Unknown` for "it could not be looked up". Sources fail alone, so a rule that does not need an
+unknown fact goes on (docs/architecture.md#sources-fail-alone). Nothing here decides, and nothing
+here contains key bytes or tokens: whoever logs an `Observed` leaks nothing.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from aop.origins.sites import Rollout
 from aop.terms import Claim, Mode, ObjectKey, Pin, Target
 
 NONE = "none"
-"""What an answer says that came without a client certificate."""
+"""What an answer says about a request that came without a client certificate."""
 OTHER = "other"
-"""What an answer says that came with a certificate that the origin does not pin."""
+"""What an answer says about a request with a certificate that the origin does not pin."""
 REFUSED = "refused"
-"""What stands for nginx's own 400 (or 421) on the check path, which no claim of ours causes: it
-refused the certificate itself."""
+"""Stands for nginx's own 400 (or 421) on the check path, which no claim of ours causes: it refused
+the certificate itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Could not look.
+    """It could not be looked up.
 
-    With a `reason` the user must act; without one it is tried again by itself.
+    With a `reason` the user must act; without one the operator tries it again by itself.
     """
 
     message: str
     reason: Reason | None = None
     retry_after_s: float | None = None
     postponed: bool = False
-    """Nobody has been asked: the operator's own budget of calls leaves no room for it yet."""
+    """Nobody was asked yet, because the operator's own budget of calls left no room."""
 
 
 # --- the object -----------------------------------------------------------------------------------
@@ -65,17 +65,16 @@ class HoldOff:
     """Empty: every host, because the zone's certificate itself was not presented."""
 
     def holds_at(self, wall: datetime) -> bool:
-        """Whether it is still on.
+        """Whether it is still in force.
 
-        One that begins in the future was noted by a clock that has been set right since, and holds
-        nothing.
+        One that begins in the future was noted before the clock was set right, and has no force.
         """
         return self.since <= wall < self.until
 
 
 @dataclass(frozen=True, slots=True)
 class RejectedClaim:
-    """An origin's own words have rejected a claim `times` times.
+    """An origin has rejected a claim `times` times, in its own words.
 
     It is not tried again before `until`.
     """
@@ -93,16 +92,16 @@ class RejectedClaim:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What the world will not tell later.
+    """What the world will not show later.
 
-    It is kept on the object, written before the effect that makes it necessary.
+    It is kept on the object, and written before the effect that makes it necessary.
     """
 
     zone_id: str | None = None
     baseline: Baseline | None = None
     uploaded: tuple[Pin, ...] = ()
-    """Every leaf that Cloudflare may hold by our doing; sorted. A leaf enters before its upload and
-    leaves once it is surely gone."""
+    """Every leaf that Cloudflare may have because of us; sorted. A leaf enters before its upload,
+    and leaves once it is surely gone."""
     claimed: tuple[Target, ...] = ()
     """Every origin that may carry our claim; sorted."""
     rejected: tuple[RejectedClaim, ...] = ()
@@ -111,11 +110,11 @@ class Record:
     """At most one per host, and one for all of them; sorted by host."""
     flushes: tuple[datetime, ...] = ()
     """When the same text was published again to end old TLS sessions, within about the last hour;
-    oldest first."""
+    the oldest first."""
     rotated: str | None = None
-    """The last value of the rotate annotation that was acted on."""
+    """The last value of the rotate annotation on which the operator has acted."""
     edition: int = 0
-    """Which of two copies is the newer one."""
+    """The higher one is the newer of two copies."""
 
     @property
     def untouched(self) -> bool:
@@ -137,7 +136,7 @@ class ObservedObject:
     deleting: bool = False
     rotate: str | None = None
     holds: str | None = None
-    """Id of the zone that it went on with, by its status: its token has shown that zone, and no
+    """Id of the zone with which it went on, by its status: its token has seen that zone, and no
     other object had it."""
 
 
@@ -149,23 +148,24 @@ class Rival:
     uid: str
     created: datetime
     zone_id: str | None
-    """The zone that its own token has shown, by its status or in this process; None: none so far,
+    """The zone that its own token has seen, by its status or in this process; None: none so far,
     and nobody has to give way to it."""
     holds: bool = False
-    """It went on with that zone, by its status."""
+    """Whether it went on with that zone, by its status."""
 
 
 # --- Cloudflare -----------------------------------------------------------------------------------
 
 
 class CertificateState(StrEnum):
-    """Cloudflare's certificate statuses, as far as a rule tells them apart.
+    """Cloudflare's certificate statuses, as far as a rule distinguishes them.
 
     What each means: facts: cloudflare#certificate-statuses.
     """
 
     PENDING = "pending"
-    """`initializing`, `pending_deployment` and anything unknown: not ready, cannot be deleted."""
+    """`initializing`, `pending_deployment` and anything unknown: not ready, and cannot be
+    deleted."""
     ACTIVE = "active"
     DELETING = "deleting"
     FAILED = "failed"
@@ -174,14 +174,14 @@ class CertificateState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ObservedCertificate:
-    """One zone-level certificate that Cloudflare holds."""
+    """One zone-level certificate that Cloudflare has."""
 
     id: str
     pin: Pin
     state: CertificateState
     uploaded_at: datetime
     ours: bool
-    """Recognised by its issuer's name, by the record or by the Secret."""
+    """Whether it is ours, by its issuer's name, the record or the Secret."""
     status: str = ""
     """Cloudflare's own word; for people, no rule reads it."""
     serial_number: str = ""
@@ -190,7 +190,7 @@ class ObservedCertificate:
 
 @dataclass(frozen=True, slots=True)
 class ObservedZone:
-    """The zone as Cloudflare's API tells it."""
+    """The zone as Cloudflare's API shows it."""
 
     id: str
     name: str
@@ -206,8 +206,8 @@ class ObservedZone:
     """Hosts with a per-hostname association, which outranks or suppresses the zone's certificate;
     sorted."""
     unseen: tuple[str, ...] = ()
-    """What could not be looked up and is done without, in sentences; for people, no rule reads
-    it."""
+    """What could not be looked up and the operator does without, in sentences; for people, no rule
+    reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +215,12 @@ class Refusal:
     """A change that Cloudflare did not carry out."""
 
     what: str
-    """Id of the certificate that was to be deleted, or ENABLED."""
+    """Id of the certificate that should have been deleted, or ENABLED."""
     why: str
 
 
 ENABLED = "enabled"
-"""What a `Refusal` is about that concerns the zone's setting."""
+"""The `what` of a `Refusal` that concerns the zone's setting."""
 
 
 # --- keys -----------------------------------------------------------------------------------------
@@ -251,45 +251,45 @@ class HostBehaviour:
     refuses: frozenset[str] = frozenset()
     """SHA-256 of those of our leaves that it refused."""
     odd: str | None = None
-    """What answers there instead of our check path and gate, in words: of this host nothing can be
-    proven on this replica."""
+    """What answers there instead of our check path and gate, in words. Then nothing can be proven
+    for this host on this replica."""
     own: bool = False
-    """Somebody's Ingress verifies client certificates for this host by itself: who is refused there
-    is not our doing."""
+    """Somebody's Ingress verifies client certificates for this host by itself, so we are not the
+    cause of who is refused there."""
     believes: tuple[str, ...] = ()
-    """Headers by which a request without a certificate passed for one with another: whoever knows
-    our leaf may pass for the edge."""
+    """Headers by which a request without a certificate passed for one with another, so that whoever
+    knows our leaf may pass for the edge."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedReplica:
     """One replica of an origin, as its own answers show it.
 
-    Every Ready one, and any other that may still serve our text.
+    These are all that are Ready, and any other that may still serve our text.
     """
 
     name: str
     revision: int | None = None
-    """The newest revision that the check path of any host tells; None: no check path of ours
-    there."""
+    """The newest revision that the check path of any host shows; None: none of our check paths
+    answers there."""
     settled: bool = False
-    """The revision, or an earlier one in which our claim reads as it does now, was seen again at
-    least 0.5 s later: an old worker accepts for another 0.1 s
+    """The revision, or an earlier one with the same claim of ours, was seen again at least 0.5 s
+    later: an old worker accepts connections for another 0.1 s
     (facts: ingress-nginx#old-workers)."""
     hosts: tuple[HostBehaviour, ...] = ()
     """In-scope hosts, each seen since its entry in the published text reads as it does; what others
-    have published on top changes none."""
+    have published on top changes none of them."""
     error: str | None = None
-    """Why it could not be asked; everything else is then what was last seen."""
+    """Why it could not be asked; then everything else is what was last seen."""
     ready: bool = True
-    """False: Kubernetes does not count it as Ready, or it is being deleted, and yet it may serve: a
-    cut-off node, for example."""
+    """False: Kubernetes does not count it as Ready, or it is being deleted, and yet it may serve,
+    as on a node that is cut off."""
 
     @property
     def strictest(self) -> Mode:
-        """The strictest mode it showed to any in-scope host by our doing.
+        """The strictest mode that it showed to any in-scope host because of us.
 
-        Where nothing of ours is seen and nobody passes, others refuse.
+        If nothing of ours is seen and nobody passes, others refuse.
         """
         return max(
             (b.mode for b in self.hosts if not b.own and (b.accepts or not b.odd)), default=Mode.OFF
@@ -298,31 +298,30 @@ class ObservedReplica:
     def seen(self, host: str) -> HostBehaviour | None:
         """How it treated `host`.
 
-        None: that has not been seen since the host's entry reads as it does.
+        None: it was not seen since the host's entry reads as it does.
         """
         return next((behaviour for behaviour in self.hosts if behaviour.host == host), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """What the object that an origin is configured by says of us."""
+    """What an origin's carrier says of us."""
 
     revision: int = 0
     claim_since: int | None = None
-    """The revision from which on our claim reads as it does; later ones changed only others'. None:
-    nobody knows, so the current one."""
+    """The revision since which our claim reads as it does; later ones changed only others'. None:
+    nobody knows, so the current one counts."""
     claim: Claim | None = None
-    """Our claim as the text in force says it; OFF where the text is not the one that was
-    rendered."""
+    """Our claim as the text in force says it; OFF if the text is not the one that was rendered."""
     standing: Claim | None = None
     """The strictest that a damaged text of ours may still do: our claim as it was written. None:
     the same as `claim`."""
     accepted: Claim | None = None
     """Our claim as it was last seen applied on every replica."""
     intact: bool = True
-    """The text says to the origin what the claims render to."""
+    """Whether the text tells the origin what the claims render to."""
     others_changed: bool = False
-    """Another object's claim differs from its last accepted form."""
+    """Whether another object's claim differs from its last accepted form."""
     foreign_digest: str = ""
     """Digest of the foreign text around our block."""
 
@@ -330,14 +329,14 @@ class Configured:
     def may_do(self) -> Claim | None:
         """The strictest that the text may do to our hosts, intact or not.
 
-        That is what protection looks at.
+        The rules that protect look at this.
         """
         return self.standing or self.claim
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A host that is not worked with, and why; the others go on."""
+    """A host that the operator leaves out, and why; the others go on."""
 
     host: str
     why: str
@@ -345,17 +344,17 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Wildcard:
-    """A wildcard with a server of its own, which takes every name under it that has none."""
+    """A wildcard with its own server, which serves every name under it that has none."""
 
     host: str
     """`*.` and a name."""
     samples: tuple[str, ...] = ()
-    """In-scope hosts whose requests that server takes: by these it is proven; sorted."""
+    """In-scope hosts whose requests that server serves, by which the wildcard is proven; sorted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overwritten:
-    """Somebody puts their text back over ours, again and again.
+    """Somebody keeps putting their text back over ours.
 
     Ours is not written again before `until`.
     """
@@ -380,10 +379,10 @@ class ObservedOrigin:
     """None: the object that carries our claims does not exist."""
     wanted: bool = True
     words: Words = field(default_factory=Words)
-    """How messages speak of it."""
+    """The words by which messages name it."""
     capabilities: Capabilities = field(default_factory=Capabilities)
     allowed: bool = True
-    """The operator's allow-list holds that object."""
+    """Whether the operator's allow-list contains that object."""
     readers: int = 0
     """Pods that read it, Ready or not."""
     replicas: tuple[ObservedReplica, ...] | Unknown = ()
@@ -392,43 +391,43 @@ class ObservedOrigin:
     wildcards: tuple[Wildcard, ...] = ()
     """Wildcards in scope that it serves; sorted."""
     open: tuple[str, ...] = ()
-    """What reaches the same Services on this origin by names that are not in scope, in
+    """By which names that are not in scope the same Services can be reached on this origin, in
     sentences."""
     left_out: tuple[LeftOut, ...] = ()
     """Hosts that its text cannot carry, or that no client can ask for; sorted."""
     foreign: str | None = None
-    """A sentence about somebody else's configuration that ours must not be combined with."""
+    """A sentence about somebody else's configuration with which ours must not be combined."""
     displaced: tuple[LeftOut, ...] = ()
     """Hosts at which requests succeed today and would be refused as soon as the zone presents our
     certificate."""
     unserved: tuple[LeftOut, ...] = ()
-    """Hosts that nothing there serves, as far as Kubernetes tells; sorted."""
+    """Hosts that nothing there serves, as far as Kubernetes shows; sorted."""
     rejected: str | None = None
-    """The origin's own words that name a line of ours in the current text."""
+    """The origin's own words about the current text, which name a line of ours."""
     stuck: str | None = None
-    """The origin takes no text at present because of something that is not ours: its own words.
-    One that is only slow is not."""
+    """The origin's own words, if it takes no text at present because of something that is not ours.
+    An origin that is only slow is not stuck."""
     overwritten: Overwritten | None = None
     undone: int = 0
-    """How often others have undone what this process had written; begun again once our text has
+    """How often others have undone what this process had written; counted anew once our text has
     stood for an hour."""
     rollout: Rollout | None = None
-    """What replaces the replicas, so that they take up what is published; None where that was
-    said, or they do by themselves."""
+    """What makes the replicas be replaced, so that they take up what is published; None if that was
+    done, or they take it up by themselves."""
     next_rollout: Rollout | None = None
-    """What will replace the replicas when something else is published, for those who read of it; no
+    """What will make the replicas be replaced when something else is published, for messages; no
     rule depends on it."""
     stale: str | None = None
-    """A source that cannot be read at present, since when, and why; what is said here is what was
-    last known of it."""
+    """A source that cannot be read at present, since when, and why; then everything here is what
+    was last known."""
     misplaced: bool = False
-    """Our text takes effect elsewhere in the server than this object says, which decides about
-    it."""
+    """Our text takes effect elsewhere in the server than this object says, and this object decides
+    that."""
     joint: bool = False
-    """Our claim went out in one write with others', and the origin rejects that text."""
+    """Our claim went out in one write with those of others, and the origin rejects that text."""
     next_write_at: datetime | None = None
-    """Before when nothing of ours is written but what protects: what others want to publish goes
-    out together with it. None: at once."""
+    """Until when nothing of ours is written except what protects, because what others want to
+    publish goes out together with it. None: it may be now."""
     published_at: datetime | None = None
     """When this process first saw or wrote the current revision."""
     applied_at: datetime | None = None
@@ -447,7 +446,7 @@ class Arrival:
     presented: str
     """SHA-256 of a pinned leaf, or NONE, OTHER, REFUSED."""
     fresh: bool = True
-    """It came over a connection and a TLS session that were new at the origin."""
+    """Whether it came over a connection and a TLS session that were new at the origin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,21 +458,21 @@ class Evidence:
     """What the last arrivals in a row came with; None: none yet."""
     count: int = 0
     since: datetime | None = None
-    """The first arrival of that run; not before Cloudflare's last change that was read."""
+    """The first arrival of that run, but not before the last change at Cloudflare that was read."""
     covered: timedelta = timedelta()
-    """The time of that run without its silences: gaps of more than three cadences count for
-    nothing."""
+    """The length of that run without its silences: gaps of more than three cadences do not
+    count."""
     last: datetime | None = None
     recent: tuple[Arrival, ...] = ()
     """The arrivals of about the last minute, oldest first."""
     fresh: Arrival | None = None
-    """The last arrival over a new connection and session, since Cloudflare's last change that was
-    read."""
+    """The last arrival over a new connection and session, since the last change at Cloudflare that
+    was read."""
     old_since: datetime | None = None
-    """Since when every arrival came over a connection or TLS session of before; not before
-    Cloudflare's last change that was read."""
+    """Since when every arrival came over an old connection or TLS session, but not before the last
+    change at Cloudflare that was read."""
     direct: bool = False
-    """The host bypasses the edge (DNS-only): no proof can come from it."""
+    """Whether the host bypasses the edge (DNS-only), so that no proof can come from it."""
     silence: str | None = None
     """Why the last request gave no usable answer; None: it gave one."""
     silent_since: datetime | None = None
@@ -484,10 +483,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class ObservedAlerts:
-    """What has become of `spec.alerts` at Cloudflare. No rule reads it."""
+    """What came of `spec.alerts` at Cloudflare. No rule reads it."""
 
     holds: bool
-    """Whom the object names is warned."""
+    """Whether all whom the object names are warned."""
     reason: Reason
     message: str
     status: AlertsStatus | None
@@ -506,25 +505,25 @@ class Limits:
     loss_answers: int = 3
     proof_answers: int = 12
     loss_share: float = 0.25
-    """A share of losing answers that is a loss although others arrive well, once there are
+    """The share of losing answers that is a loss although others arrive well, once there are
     `loss_share_answers` over `loss_share_s`."""
     loss_share_answers: int = 5
     loss_share_s: float = 30.0
     stale_after_s: float = 30.0
-    """A proof whose last arrival is older is not fresh."""
+    """A proof whose last arrival is older than this is not fresh."""
     looks_to_come_s: float = 30.0
-    """How long what was told last stands for looks that are still to come; a proof has twice its
-    window more."""
+    """How long the last status stands while looks are still to come; a proof has twice its window
+    more."""
     flushes_per_hour: int = 3
     rejection_pause_s: float = 120.0
     """The first pause before a rejected claim is tried again; each further one doubles, up to an
     hour."""
     failing_pause_s: float = 3600.0
-    """The same where to try it again is to serve nobody for a moment; up to a day."""
+    """The same if a further try means that the origin serves nobody for a moment; up to a day."""
     expiry_margin_s: float = 24 * 3600.0
     asking_margin_s: float = 3600.0
-    """An origin that refuses what has expired stops asking so long before: until then every
-    replica may have to be replaced."""
+    """An origin that refuses expired certificates stops asking this long before ours expires,
+    because until then every replica may have to be replaced."""
     teardown_patience_s: float = 600.0
     hold_off_s: float = 60.0
     """The first hold-off; each further one doubles, up to a day."""
@@ -534,12 +533,12 @@ class Limits:
 class Unnoted:
     """What protects could not be noted on the object.
 
-    Only this process, and the status if it can be written, remembers it.
+    Only this process remembers it, and the status if that can be written.
     """
 
     why: str
     again: datetime
-    """When it is tried again; steady."""
+    """When the operator tries it again; steady."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -547,7 +546,7 @@ class Observed:
     """The whole world of one object at one moment."""
 
     now: datetime
-    """Steady time: every "how old" and "when next" is asked of it (`aop.clock`)."""
+    """Steady time, by which every "how old" and "when next" is decided (`aop.clock`)."""
     object: ObservedObject
     zone: ObservedZone | Unknown | None
     """None: no such zone."""
@@ -563,14 +562,14 @@ class Observed:
     """Cloudflare was seen unchanged for longer than list lag, request timeout and propagation
     together."""
     removing_since: datetime | None = None
-    """Since when this removal refuses nobody, by its status: what it waits for at Cloudflare, it
-    waits for from then on."""
+    """Since when this removal refuses nobody, by its status. From then on it waits for
+    Cloudflare."""
     refusals: tuple[Refusal, ...] = ()
     """The changes that Cloudflare did not carry out when they were last asked for."""
     alerts: ObservedAlerts | Unknown | None = None
     """None: not looked at yet, or nobody asks for any."""
     unnoted: Unnoted | None = None
-    """The record holds something that the object does not."""
+    """The record contains something that the object does not."""
     limits: Limits = field(default_factory=Limits)
     stepped: timedelta = timedelta()
     """How far the wall clock has stepped from `now` since the process began."""

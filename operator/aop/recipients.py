@@ -1,9 +1,9 @@
-"""Who is told by a notification policy, and who of them is told because objects ask for it. Pure.
+"""Whom a notification policy warns, and whom of them because objects ask for it. Pure.
 
-A policy is shared with people, who edit it at Cloudflare. So what was put there because an object
-asked, and what was there already, is written into the policy itself, by the same call: it is lost
-with nothing else, and whoever leads next reads it. What somebody else has put stays; what somebody
-else has taken out is not put again (docs/adr/0022).
+People edit a policy too, at Cloudflare. So the policy itself notes whom we put there because an
+object asked, and who was there already, and the same call writes both: it cannot be lost alone, and
+whoever leads next reads it. Whom somebody else has put there stays; whom somebody else has taken
+out is not put there again (docs/adr/0022).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Recipient:
 
     @property
     def digest(self) -> str:
-        """What tells it from others, however it is written."""
+        """What distinguishes it from others, however it is written."""
         name = self.id.casefold() if self.way == EMAIL else _undashed(self.id)
         return hashlib.sha256(f"{self.way} {name}".encode()).hexdigest()[:_DIGITS]
 
@@ -50,7 +50,7 @@ class NamedRecipients:
 
     recipients: frozenset[Recipient]
     unknown: tuple[str, ...] = ()
-    """Webhook destinations that the account does not have, or has several of."""
+    """Webhook destinations that the account does not have, or of which it has several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +62,25 @@ class Mark:
     uid: str = ""
     """Its uid, which no object in another cluster has."""
     put: frozenset[str] = frozenset()
-    """Digests of those that we have put there."""
+    """Digests of those whom we have put there."""
     prior: frozenset[str] = frozenset()
-    """Digests of those that were asked for and there already."""
+    """Digests of those who were asked for and were there already."""
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyChange:
-    """A policy as it is to be."""
+    """A policy as it should be."""
 
     mechanisms: Mapping[str, Any]
     mark: Mark
     differs: bool
-    """Something is to be written."""
+    """Whether something has to be written."""
     missing: frozenset[Recipient]
-    """Asked for, and taken out by somebody else."""
+    """Those who are asked for, and whom somebody else has taken out."""
 
     @property
     def tells_nobody(self) -> bool:
-        """Nobody is left in it."""
+        """Whether it warns nobody any more."""
         return not any(self.mechanisms.values())
 
 
@@ -103,7 +103,7 @@ def named(
 
 
 def asked_digest(alerts: Alerts) -> str:
-    """What tells one `spec.alerts` from another, in whatever order it is written."""
+    """What distinguishes one `spec.alerts` from another, in whatever order it is written."""
     named = sorted(alerts.email), sorted(alerts.webhooks)
     return hashlib.sha256(repr(named).encode()).hexdigest()[:_DIGITS]
 
@@ -121,7 +121,7 @@ def written(mark: Mark, description: str = "") -> str:
 
 
 def unmarked(description: str) -> str:
-    """`description` without our mark: the policy is left to whoever has added to it."""
+    """`description` without our mark: the policy is left to those who have added to it."""
     return _MARK.sub("", description).strip()
 
 
@@ -135,7 +135,7 @@ def mark_in(description: str) -> Mark | None:
 
 
 def recipients_of(mechanisms: Mapping[str, Any]) -> frozenset[Recipient]:
-    """Whom a policy tells by e-mail or webhook."""
+    """Whom a policy warns by e-mail or webhook."""
     return frozenset(
         Recipient(way, item["id"]) for way in (EMAIL, WEBHOOKS) for item in _items(mechanisms, way)
     )
@@ -144,13 +144,13 @@ def recipients_of(mechanisms: Mapping[str, Any]) -> frozenset[Recipient]:
 def taken(
     mechanisms: Mapping[str, Any], mark: Mark, wanted: Iterable[Recipient]
 ) -> frozenset[Recipient]:
-    """Those of `wanted` for whom nothing is to be written: they are there, or were taken out."""
+    """Those of `wanted` for whom nothing has to be written: they are there, or were taken out."""
     settled = {one.digest for one in recipients_of(mechanisms)} | mark.put | mark.prior
     return frozenset(one for one in wanted if one.digest in settled)
 
 
 def lacking(mechanisms: Mapping[str, Any], wanted: Iterable[Recipient]) -> frozenset[Recipient]:
-    """Those of `wanted` that a policy does not tell."""
+    """Those of `wanted` whom a policy does not warn."""
     there = {one.digest for one in recipients_of(mechanisms)}
     return frozenset(one for one in wanted if one.digest not in there)
 
@@ -161,10 +161,10 @@ def changed(
     wanted: Collection[Recipient],
     kept: Collection[str] | None,
 ) -> PolicyChange:
-    """The policy with `wanted` in it, and without what we have put and nobody asks for any more.
+    """The policy with `wanted` in it, and without those whom we put there and nobody asks for.
 
-    `kept` are the digests of those that stay, if they are there, although they are not put: whoever
-    asks for them cannot be heard now. None: it is not known who asks, so that nobody is taken out.
+    `kept` are the digests of those who stay if they are there, but are not put there: whoever asks
+    for them cannot be heard now. None: it is not known who asks, so nobody is taken out.
     """
     noted = mark.put | mark.prior
     asked = {one.digest for one in wanted} | set(noted if kept is None else kept)

@@ -1,7 +1,7 @@
 """The loop: observe, next_step, perform, again and again.
 
 Then come the status, Events, and when to look next. An object is visited under its own lock, by one
-task at a time. One visit goes on while there are effects to perform and ends with the first step
+task at a time. A visit goes on while there are effects to perform, and ends with the first step
 that is none. No error ends the loop: `Blocked` and `Transient` become a condition and a delay, a
 bug becomes a traceback in the log, a condition, and a delay.
 """
@@ -37,26 +37,26 @@ from aop.terms import ObjectKey
 log = logging.getLogger("aop")
 
 MOST_STEPS = 20
-"""Effects in one visit: more than any rollout has; a plan that never ends becomes visible instead
-of busy."""
+"""How many effects one visit may have, more than any rollout needs, so that a plan which never ends
+becomes visible instead of keeping the process busy."""
 BLOCKED_RECHECK_S = 15.0
 LOOK_AGAIN_S = 5.0
-"""After an effect that was refused: what protects is looked at again, whatever the refused call
-itself waits for."""
+"""How soon the operator looks again after an effect was refused, because of what protects, whatever
+the refused call itself waits for."""
 AFTER_PAUSE_S = 15.0
-"""The same after one that is not to be tried again before a time that is known: whoever has
-hundreds of zones waits for minutes until Cloudflare takes more calls."""
+"""The same if the effect must not be tried again before a known time: with hundreds of zones it can
+take minutes until Cloudflare accepts more calls."""
 CONFLICT_S = 0.2
-"""Somebody else has written first: nothing is wrong, the decision is only made again on what is
-there now."""
+"""How soon the operator looks again after somebody else has written first: nothing is wrong, it
+only decides again on what is there now."""
 REREAD_AFTER_FAILURE_S = 5.0
-"""How soon the object is read again after that has failed."""
+"""How soon the object is read again after reading it has failed."""
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What one visit came to: the seconds until the next one, and whether a removal is finished."""
+    """The outcome of a visit: the seconds until the next one, and whether a removal is finished."""
 
     delay_s: float
     finished: bool = False
@@ -64,7 +64,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One look and the step that it led to.
+    """One look and the step to which it led.
 
     It is a line of the trace, from which a run can be replayed in the model of the rules.
     """
@@ -107,7 +107,7 @@ class Reconciler:
     async def visit(self, key: ObjectKey, memory: Memory) -> Visit:
         """Bring the object's world one visit nearer to its spec.
 
-        Never raises but for cancellation.
+        Never raises, except when it is cancelled.
         """
         begun_s = self._clock.monotonic_s()
         try:
@@ -146,14 +146,14 @@ class Reconciler:
             return await self._failed(key, pull, error, memory)
 
     def _and_alerts_left(self, step: Done, pull: AuthenticatedOriginPull) -> Wait | Done:
-        """A removal is finished when whom the object named is warned no more for its sake."""
+        """A removal is finished once the object's recipients are no longer warned because of it."""
         left = self._alerts.until_left(pull)
         if isinstance(left, Wait):
             return left
         return Done("; and ".join(filter(None, (step.left_behind, left))))
 
     async def finish(self, within_s: float) -> None:
-        """Visit nothing any more, and wait so long for the effects that are under way."""
+        """Visit nothing any more, and wait that long for the effects that are under way."""
         if under_way := set(self._under_way):
             log.info("%d effects are under way and may finish", len(under_way))
             done, cut = await asyncio.wait(under_way, timeout=within_s)
@@ -169,10 +169,11 @@ class Reconciler:
     async def _manifest(self, key: ObjectKey, memory: Memory) -> dict[str, Any] | None:
         """The object as its watch, or the list of all, shows it.
 
-        A slow API server must not hold up what protects. None: this object, by its uid, is no more.
+        A slow API server must not delay what protects. None: this object, by its uid, no longer
+        exists.
 
-        It is read by itself when neither has shown it for a while, and when a conflict tells that
-        it was not current.
+        It is read separately if neither has shown it for a while, or if a conflict shows that it
+        was out of date.
         """
         if memory.gone:
             return None
@@ -198,9 +199,9 @@ class Reconciler:
     async def _tell_and_perform(
         self, step: Effect, observed: Observed, pull: AuthenticatedOriginPull, memory: Memory
     ) -> None:
-        """Both at once: what protects does not wait for a status.
+        """Do both at once: what protects does not wait for a status.
 
-        One that is written beside a note would make the note miss its version.
+        A status that is written beside a note would make the note miss its version.
         """
         if isinstance(step, Note):
             try:
@@ -225,7 +226,7 @@ class Reconciler:
         log.info("%s: %s", pull.key, step, extra={"step": type(step).__name__})
         self._metrics.steps.labels(step=type(step).__name__).inc()
         memory.refused = step
-        # The end of the process ends the visit, and not what it has begun to change.
+        # The end of the process ends the visit, but not the change that it has begun.
         effect = asyncio.create_task(self._performer.perform(step, observed, pull, memory))
         self._under_way.add(effect)
         effect.add_done_callback(self._under_way.discard)
@@ -279,8 +280,8 @@ class Reconciler:
         memory.awaiting = True
         if isinstance(error, ClusterError) and error.status == HTTPStatus.NOT_FOUND:
             memory.manifest = None
-        # What protects visitors waits for no call that fails, so that the loop never rests for
-        # long; each API's client paces its own calls.
+        # What protects visitors waits for no call that fails, so the loop never rests for long.
+        # Each API's client paces its own calls.
         backoff_s = self._clock.jitter(
             min(FIRST_BACKOFF_S * 2 ** min(memory.errors, 10), LOOK_AGAIN_S)
         )
@@ -313,9 +314,9 @@ class Reconciler:
         self._metrics.forget(uid)
 
     def _trace_pass(self, observed: Observed, step: Step) -> None:
-        """One line per pass for whoever replays a run in the model of the rules.
+        """Write one line per pass for whoever replays a run in the model of the rules.
 
-        Written only when AOP_TRACE_FILE is set.
+        Only if AOP_TRACE_FILE is set.
         """
         if self._trace:
             self._trace.write(

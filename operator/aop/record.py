@@ -1,11 +1,11 @@
 """The record on the object, as compact JSON: what is written is what is read back.
 
-Its copy in the status goes out with each status: whoever replaces the object with a manifest of
-theirs (`kubectl replace`, Argo CD's `Replace=true`) takes the annotation away, or puts back an old
-one, and cannot touch the status.
+Each status contains a copy of it. Whoever replaces the object with their own manifest (`kubectl
+replace`, Argo CD's `Replace=true`) removes the annotation, or puts back an old one, but cannot
+touch the status.
 
-No secrets: ids, digests, names and times. Times are whole seconds since 1970 in UTC, since an
-annotation is read by machines.
+No secrets: ids, digests, names and times. Times are whole seconds since 1970 in UTC, because
+machines read an annotation.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class WrittenPause(Written[tuple[str, Count, Seconds, Seconds]]):
 
     @classmethod
     def of(cls, what: str, pause: RejectedClaim | HoldOff) -> Self:
-        """The notation of a pause; `what` is a claim's digest, or a host, empty for all of them."""
+        """The notation of a pause; `what` is a claim's digest, or a host; empty: all hosts."""
         return cls((what, pause.times, seconds(pause.since), seconds_after(pause.until)))
 
 
@@ -109,15 +109,15 @@ def dump(record: Record) -> str:
 
 
 def newest(*copies: str | None) -> Record:
-    """The record that was written last; of equals the first."""
+    """The record that was written last; of equal ones the first."""
     return max((load(copy) for copy in copies), key=lambda record: record.edition)
 
 
 def load(text: str | None) -> Record:
-    """The record; an empty one where there is none, or where somebody made it unreadable.
+    """The record; an empty one if there is none, or if somebody made it unreadable.
 
-    That equals its loss. Whoever may edit the object may write here; nothing is taken that `dump`
-    would not have written.
+    That is the same as losing it. Whoever may edit the object may write here, so nothing is
+    accepted that `dump` would not have written.
     """
     if not text:
         return Record()

@@ -1,8 +1,8 @@
 """Everything the operator can do, one frozen dataclass each, and the three ways to do nothing.
 
-`aop.plan` names one of these at a time; `aop.perform` carries out an effect with one `match` that
-mypy proves complete. `str(step)` is the plain line that the log, Events, the demo and the
-state-space traces show.
+`aop.plan` names one of these at a time; `aop.perform` carries out an effect in one `match` that
+mypy proves complete. `str(step)` is the plain line that the log, Events, the demo and the traces of
+the state space show.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Withdraw:
 
 @dataclass(frozen=True, slots=True)
 class RollOut:
-    """Have an origin's replicas replaced, so that they take up what is published."""
+    """Make an origin's replicas be replaced, so that they take up what is published."""
 
     origin: str
     target: Target
@@ -138,7 +138,7 @@ class SetEnabled:
 class Wait:
     """Nothing to do until something finishes by itself.
 
-    It says what, since when, and when to look again.
+    It says what that is, since when it is awaited, and when to look again.
     """
 
     reason: Reason
@@ -147,11 +147,11 @@ class Wait:
     since: datetime | None = None
     """Steady, as `Observed.now` is; shown as wall time."""
     remedy: str = ""
-    """What helps, as `Reason.remedy` says it, where that of the reason is not the one."""
+    """What helps, in the form of `Reason.remedy`, if that of the reason does not apply."""
     turn: Target | None = None
-    """The origin whose next write it waits for: the object is woken when that may go out."""
+    """The origin for whose next write it waits: the object is woken when that may go out."""
     shown: Target | None = None
-    """The origin whose replicas are to run what is published: the object is woken when they do."""
+    """The origin whose replicas have to run what is published: the object is woken when they do."""
 
     def __str__(self) -> str:
         return f"waits: {self.message}"

@@ -1,8 +1,8 @@
-"""What people and tools are told: the status, and a handful of Events.
+"""What people and tools read: the status, and a handful of Events.
 
-A status is written when something has changed that somebody would act on, and never again for what
-only counts on; how far many objects at once have come is told of some of them at a time. Nobody who
-tells holds up what protects.
+A status is written when something has changed on which somebody would act, and not for what only
+counts on. If many objects progress at once, only some of them report it at a time. Writing it never
+delays what protects.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ log = logging.getLogger("aop")
 LEFT_BEHIND = "LeftBehind"
 """Reason of the Event that names what a removal has left at Cloudflare."""
 SAID_AGAIN_S = 3600.0
-"""How long an Event is not said again: Kubernetes forgets it after an hour."""
+"""For how long an Event is not written again: Kubernetes forgets it after an hour."""
 MOST_SAID = 100
-"""Events that are remembered for one object."""
+"""How many Events are remembered for one object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Teller:
     async def tell(
         self, pull: AuthenticatedOriginPull, observed: Observed, step: Step, memory: Memory
     ) -> None:
-        """The status, and an Event of a transition."""
+        """Write the status, and an Event for a transition."""
         if yet_to_be_seen(observed, step, pull.status):
             if memory.standing_since is None or is_only_postponed(observed):
                 memory.standing_since = observed.now
@@ -77,8 +77,8 @@ class Teller:
             memory.standing_since = None
         status = status_of(observed, step, pull.status)
         self._show(measured_of(pull), status, memory)
-        # What is left out is in a later look, of which there is one every half a minute while
-        # something is awaited; an object that waits for nothing has no such look.
+        # A later look writes what is left out; there is one every half minute while something is
+        # awaited. An object that waits for nothing has no such look.
         if (
             not isinstance(step, Done)
             and status != pull.status
@@ -98,7 +98,7 @@ class Teller:
         failure: Failed,
         memory: Memory,
     ) -> None:
-        """What a visit failed of; what was seen before it stays."""
+        """Write why a visit failed; what was seen before it stays."""
         manifest = memory.manifest if pull else await self._manifest(key)
         if manifest is None:
             return
@@ -120,7 +120,7 @@ class Teller:
         )
 
     def _show(self, subject: MeasuredObject, status: Status, memory: Memory) -> None:
-        """Ready as it is told, also where the API server does not take it."""
+        """Log Ready as it is written, even if the API server does not accept it."""
         ready = status.condition(ConditionType.READY)
         stalled = status.condition(ConditionType.STALLED)
         alerts = status.condition(ConditionType.ALERTS_CONFIGURED)
@@ -149,9 +149,9 @@ class Teller:
     async def _write(
         self, key: ObjectKey, status: Status, previous: Status, memory: Memory
     ) -> bool:
-        """Write the status if it differs; whether it was taken.
+        """Write the status if it differs; returns whether it was accepted.
 
-        Its failure is logged and nothing else: the next visit writes it again.
+        A failure is only logged: the next visit writes the status again.
         """
         if status == previous:
             return False
@@ -160,7 +160,7 @@ class Teller:
         try:
             written = await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, key, body, "status")
         except ClusterError as error:
-            # Read anew if it can be; what is known stands, because protection must not end with a
+            # Read anew if possible; what is known stands, because protection must not end with a
             # right.
             memory.shown_s = float("-inf")
             log.warning("%s: status not written: %s", key, error.message)
@@ -171,10 +171,10 @@ class Teller:
     async def _in_time(
         self, memory: Memory, telling: Callable[[], Coroutine[Any, Any, object]]
     ) -> None:
-        """Tell, and wait for as long as a look may take.
+        """Write, and wait as long as a look may take.
 
-        An API server, or a webhook of somebody's, that hangs here must not hold up what protects:
-        it goes on by itself, and what has changed since is told when it has ended.
+        An API server or a webhook that hangs must not delay what protects: the write goes on by
+        itself, and what has changed since is written when it has ended.
         """
         if memory.telling is None or memory.telling.done():
             memory.telling = asyncio.create_task(telling())
@@ -183,14 +183,14 @@ class Teller:
     # --- Events -----------------------------------------------------------------------------------
 
     def _announce(self, subject: Subject, status: Status, previous: Status, memory: Memory) -> None:
-        """Each transition that a person would act on."""
+        """Write an Event for each transition on which a person would act."""
         self._announce_alerts(subject, status, previous, memory)
         self._announce_ready(subject, status, previous, memory)
 
     def _announce_alerts(
         self, subject: Subject, status: Status, previous: Status, memory: Memory
     ) -> None:
-        """That Cloudflare warns whom the spec names, or that it does not."""
+        """Write that Cloudflare warns all whom the spec names, or that it does not."""
         type_ = ConditionType.ALERTS_CONFIGURED
         before, after = (one.condition(type_) for one in (previous, status))
         if after is None or after.status == "Unknown":
@@ -205,7 +205,7 @@ class Teller:
     def _announce_ready(
         self, subject: Subject, status: Status, previous: Status, memory: Memory
     ) -> None:
-        """That the object became Ready, is no longer, or that nothing goes on until somebody acts.
+        """Write that the object became Ready, is no longer, or is stalled until somebody acts.
 
         What is only awaited is in the status.
         """
@@ -229,9 +229,9 @@ class Teller:
         message: str,
         memory: Memory,
     ) -> None:
-        """An Event beside the object, for which nobody waits.
+        """Write an Event beside the object, for which nobody waits.
 
-        What was said within the hour is counted, and the count told with the next one.
+        One that was written within the hour is counted, and the next one gives the count.
         """
         now, what = self._clock.now(), (kind, reason, without_rays(message))
         earlier = memory.mentions.get(what)
@@ -249,7 +249,7 @@ class Teller:
     async def _event(
         self, subject: Subject, kind: EventType, reason: str, message: str, count: int = 1
     ) -> bool:
-        """Whether it was taken."""
+        """Write the Event; returns whether it was accepted."""
         try:
             await self._cluster.create(
                 Kind.EVENT,
@@ -262,9 +262,9 @@ class Teller:
         return True
 
     async def leave_behind(self, pull: AuthenticatedOriginPull, what: str) -> None:
-        """Named where it can still be read.
+        """Name what is left behind, where it can still be read.
 
-        A namespace that is being deleted takes no Event, and takes those it has with it.
+        A namespace that is being deleted accepts no Event, and takes those that it has with it.
         """
         message = f"released although {what}. Remove it at Cloudflare by hand"
         log.warning("%s: %s", pull.key, message)

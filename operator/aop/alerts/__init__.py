@@ -1,8 +1,8 @@
 """Whom Cloudflare itself warns before a certificate expires: `spec.alerts`, beside the rollout.
 
-No rule knows of it, so that nothing of it ever stops anything (docs/adr/0022). One task looks at
-each account once for all of its objects: when what they ask for changes, and hourly. What becomes
-of it is left in each object's memory, and told with its next visit.
+No rule knows of it, so nothing about it ever stops anything (docs/adr/0022). One task looks at each
+account once for all of its objects: when what they ask for changes, and hourly. It leaves the
+outcome in each object's memory, and the object's next visit reports it.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ from aop.steps import Wait
 log = logging.getLogger("aop")
 
 HOURLY_S = 3600.0
-"""How old what is known of an account may be; and how seldom at most what is refused is tried
+"""How old what is known of an account may be, and the longest time until something refused is tried
 again."""
 GATHERED_S = 1.0
 """How long a change waits for those of other objects, as after a start."""
 PACE_S = 10.0
-"""The least time between two looks at one account, whatever its objects ask for."""
+"""The shortest time between two looks at one account, whatever its objects ask for."""
 FIRST_AGAIN_S = 30.0
-"""How soon what has just failed is tried again; it takes longer each time."""
+"""How soon something that has just failed is tried again; it takes longer each time."""
 AT_ONCE = 4
-"""Accounts that are looked at together."""
+"""How many accounts are looked at together."""
 
 
 @dataclass(slots=True)
 class Heard:
-    """What an object asks for, and where what becomes of it is told."""
+    """What an object asks for, and where the outcome is left."""
 
     asking: Subscription
     memory: Memory
     leaving_since_s: float | None = None
     """Since when its removal waits (monotonic)."""
     left_behind: str = ""
-    """What of it stays at Cloudflare, and why."""
+    """What stays at Cloudflare, and why."""
 
 
 @dataclass(slots=True)
@@ -90,13 +90,16 @@ class AlertsKeeper:
         self._tell: Callable[[str], object] = lambda _: None
 
     def begin(self, tell: Callable[[str], object]) -> None:
-        """Tell, by uid, of each object of which something else is to be said."""
+        """From now on `tell` gets the uid of each object whose outcome has changed."""
         self._tell = tell
 
     # --- what visits show -------------------------------------------------------------------------
 
     def hear(self, pull: AuthenticatedOriginPull, o: Observed, memory: Memory) -> None:
-        """What an object asks for, as this visit sees it. Asks nobody, and waits for nothing."""
+        """Take what an object asks for, as this visit sees it.
+
+        Asks nobody, and waits for nothing.
+        """
         known = self._heard.get(pull.uid)
         noted = known.asking.noted if known is not None else pull.status.alerts
         wished = pull.spec.alerts if not pull.deleting and claimant(o) is None else None
@@ -139,7 +142,7 @@ class AlertsKeeper:
         self._heard.pop(uid, None)
 
     def until_left(self, pull: AuthenticatedOriginPull) -> Wait | str:
-        """What a removal that is finished otherwise waits for; else what it leaves behind."""
+        """What a removal still waits for when all else is finished; else what it leaves behind."""
         heard = self._heard.get(pull.uid)
         noted = heard.asking.noted if heard is not None else pull.status.alerts
         if noted is None or not noted.policy_id:
@@ -185,7 +188,7 @@ class AlertsKeeper:
         self._wake.set()
 
     async def _look_alone(self, account_id: str, room: asyncio.Semaphore) -> None:
-        """As `look`; a bug at one account holds up no other."""
+        """As `look`, except that a bug at one account holds up no other."""
         async with room:
             try:
                 await self.look(account_id)
@@ -197,7 +200,7 @@ class AlertsKeeper:
                 self._rest(self._accounts[account_id], well=False)
 
     async def look(self, account_id: str) -> None:
-        """One look at one account, and what becomes of it for each of its objects."""
+        """Look at one account once, and note the outcome for each of its objects."""
         account = self._accounts.setdefault(account_id, Account(self._clock.monotonic_s()))
         heard = self._asking_at(account_id)
         if not heard:
@@ -222,7 +225,7 @@ class AlertsKeeper:
         return {uid: one for uid, one in self._heard.items() if account_id in one.asking.accounts}
 
     def _learn(self, heard: Heard, asked: Subscription, outcome: Outcome, account_id: str) -> None:
-        """What has become of what an object asked for when the look began."""
+        """Note the outcome of what an object asked for when the look began."""
         leaves = not asked.asks_at(account_id)
         resting = heard.asking.access.at(Priority.RESYNC)
         heard.asking = replace(heard.asking, access=resting)
@@ -231,7 +234,7 @@ class AlertsKeeper:
         elif leaves and outcome.reason is not None and heard.leaving_since_s is not None:
             heard.left_behind = outcome.message
         elif leaves and outcome.reason is not None and asked.alerts is not None:
-            # It asks elsewhere now, and that is not held up.
+            # It asks elsewhere now, which must not be delayed.
             log.warning("%s: left behind in account %s: %s", asked.key, account_id, outcome.message)
             heard.asking = replace(heard.asking, noted=None)
         if leaves and heard.asking.alerts is not None:
@@ -254,12 +257,12 @@ class AlertsKeeper:
 
 
 def same_wish(one: Subscription, other: Subscription) -> bool:
-    """Nothing else is asked for, with the same token; how urgent it is does not matter."""
+    """Whether nothing else is asked for, with the same token; how urgent it is does not matter."""
     return replace(one, access=other.access) == other and one.access.key == other.access.key
 
 
 def is_well(outcome: Outcome) -> bool:
-    """There is nothing to mend."""
+    """Whether there is nothing to correct."""
     return isinstance(outcome, ObservedAlerts) and outcome.holds
 
 

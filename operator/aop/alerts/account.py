@@ -1,8 +1,8 @@
-"""One look at one account's notification policies, and what is changed there.
+"""One look at one account's notification policies, and what it changes there.
 
-One policy for all objects of the account. It is found by our mark and never by its name; another's
-is read and never written. Each object asks with its own token: what a token may not read is not
-done for its object with somebody else's.
+There is one policy for all objects of the account. It is found by our mark and never by its name;
+other people's are read and never written. Each object asks with its own token: what that token may
+not read is not done for the object with somebody else's.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ from aop.recipients import (
 
 T = TypeVar("T")
 NAME = "Certificates for origin pulls (aop-operator)"
-"""Of a policy that we create; a person may change it."""
+"""The name of a policy that we create; a person may change it."""
 
 Wishes = Mapping[str, frozenset[Recipient]]
 """By uid: whom an object wants to be warned."""
 NOT_TAKEN = (AlertsRefused, NotOffered)
-"""What is wrong with a recipient and not with the token."""
+"""The errors that are about a recipient and not about the token."""
 
 
 @dataclass(slots=True)
@@ -59,21 +59,21 @@ class AccountLook:
     cloudflare: Cloudflare
     account_id: str
     heard: Sequence[Subscription]
-    """Whoever has something to do there, or to undo; the oldest first."""
+    """The objects for which something has to be done or undone there; the oldest first."""
     manifests: Iterable[Mapping[str, Any]] | None
     """All objects; None: they are not known yet."""
     _accesses: list[Access] = field(default_factory=list)
     """The tokens that may read there."""
     _failures: dict[str, CloudflareError] = field(default_factory=dict)
-    """Those that may not, by their keys."""
+    """The failures of those that may not, by their keys."""
     _policies: tuple[NotificationPolicy, ...] = ()
     _refused: dict[str, CloudflareError] = field(default_factory=dict)
-    """By uid: what was not taken."""
+    """By uid: what was not accepted."""
 
     async def keep(self) -> dict[str, Outcome]:
-        """Bring the account to what its objects ask for; what became of each, by uid.
+        """Bring the account to what its objects ask for; the outcome of each, by uid.
 
-        Raises `CloudflareError` where nothing can be said of any.
+        Raises `CloudflareError` if there is none for any object.
         """
         await self._read()
         if not self._accesses:
@@ -134,7 +134,7 @@ class AccountLook:
         return [(one.id, one.name) for one in known]
 
     def _waiting(self, unheard: Iterable[Subscription]) -> list[Whom]:
-        """Whom those name for whom nothing can be done now."""
+        """Whom the objects name for which nothing can be done now."""
         known = {one.uid for one in self.heard}
         elsewhere = asking_elsewhere(self.manifests or (), known, self.account_id)
         return [*map(_named_by, unheard), *elsewhere]
@@ -142,7 +142,7 @@ class AccountLook:
     async def _ours(self) -> list[NotificationPolicy]:
         """The policies that we keep, the oldest first.
 
-        A list may lag, so that one which was kept and is not in it is asked for by its id.
+        A list may lag, so one that we kept and that is not in it is asked for by its id.
         """
         noted = {one.noted.policy_id for one in self.heard if one.noted} - {None}
         uids = {one.uid for one in self.heard}
@@ -172,7 +172,7 @@ class AccountLook:
         wishes: Mapping[str, NamedRecipients],
         others: Sequence[NamedRecipients],
     ) -> NotificationPolicy | None:
-        """Our policy after whatever there was to do; None: there is none."""
+        """Our policy, after doing what there was to do; None: there is none."""
         ours = await self._ours()
         for extra in ours[1:]:  # two processes have made one each
             await self._leave(extra, frozenset())
@@ -194,7 +194,8 @@ class AccountLook:
     ) -> frozenset[str] | None:
         """Digests of those whom somebody asks for; None: it is not known who asks.
 
-        Where a webhook is named that cannot be found, as by a name that was changed, it may be any.
+        If an object names a webhook that cannot be found, perhaps by a name that was changed, it
+        may mean any of them.
         """
         if self.manifests is None:
             return None
@@ -228,7 +229,7 @@ class AccountLook:
         wanted: Wishes,
         staying: frozenset[str] | None,
     ) -> NotificationPolicy | None:
-        """Our policy with all of them in it; else with what each asks for, as far as it is taken.
+        """Write our policy with all of them in it, or else with what is accepted of each object.
 
         The answer need not say which recipient is refused
         (facts: cloudflare#notification-recipients).
@@ -291,7 +292,10 @@ class AccountLook:
         return NotificationPolicy.model_validate({"id": policy_id, **body})
 
     async def _leave(self, policy: NotificationPolicy, staying: frozenset[str]) -> None:
-        """Take ours out; what is left then is somebody else's, and nobody is no policy."""
+        """Take ours out of the policy.
+
+        What is left is somebody else's; a policy without anybody is deleted.
+        """
         mark = mark_in(policy.description) or Mark()
         change = changed(policy.mechanisms, mark, (), staying)
         if change.tells_nobody:
@@ -315,7 +319,7 @@ class AccountLook:
         return policy.model_copy(update={**changes, "body": body})
 
     async def _with_any(self, change: Callable[[Access], Awaitable[T]]) -> T:
-        """With the first token that may: some may only read."""
+        """Change something with the first token that may, because some may only read."""
         for access in self._accesses[:-1]:
             try:
                 return await change(access)

@@ -1,4 +1,4 @@
-"""Who asks that Cloudflare warns whom, as visits have shown it and as all objects say it. Pure."""
+"""Which objects ask Cloudflare to warn whom, by their visits and by what all objects say. Pure."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Subscription:
     uid: str
     created: datetime
     access: Access
-    """The last token that has shown the object's zone."""
+    """The last token that has seen the object's zone."""
     account_id: str
     """Of the account that the zone is in."""
     alerts: Alerts | None
-    """None: nothing, or not any more."""
+    """None: it asks for nothing, or no longer does."""
     asked: str = ""
     """Digest of `alerts`."""
     suspended: bool = False
@@ -36,17 +36,17 @@ class Subscription:
 
     @property
     def accounts(self) -> frozenset[str]:
-        """Where something is to be done, or undone, for it."""
+        """The accounts in which something has to be done, or undone, for it."""
         here = {self.account_id} if self.alerts is not None else set()
         return frozenset(here | ({self.noted.account_id} if self.noted is not None else set()))
 
     def asks_at(self, account_id: str) -> bool:
-        """It asks in that account; what was done for it elsewhere is undone first."""
+        """Whether it asks in that account; what was done for it elsewhere is undone first."""
         settled = self.noted is None or self.noted.account_id == account_id
         return self.alerts is not None and self.account_id == account_id and settled
 
     def had(self, policy_ids: Iterable[str]) -> bool:
-        """It has asked for the same before, and one of these policies was kept for it."""
+        """Whether it has asked for the same before, and one of these policies was kept for it."""
         return (
             self.noted is not None
             and self.noted.asked == self.asked
@@ -57,9 +57,9 @@ class Subscription:
 def asking_elsewhere(
     manifests: Iterable[Mapping[str, Any]], heard: Collection[str], account_id: str
 ) -> list[Whom]:
-    """Whom those objects name that may ask in the account and are not among `heard` (uids).
+    """Whom the objects name that may ask in the account and are not among `heard` (uids).
 
-    Their visit is still to come, or their token shows nothing: what they ask for stays as it is.
+    Their visit is still to come, or their token shows nothing, so what they ask for stays as it is.
     """
     whom: list[Whom] = []
     for manifest in manifests:

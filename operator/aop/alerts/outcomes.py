@@ -1,4 +1,4 @@
-"""What becomes of one object's `spec.alerts`, as a person reads it. Pure."""
+"""What came of one object's `spec.alerts`, as a person reads it. Pure."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def not_kept(
     sufficing: NotificationPolicy | None,
     account_id: str,
 ) -> ObservedAlerts:
-    """There is no policy of ours: another suffices, or somebody has deleted it."""
+    """There is no policy of ours, because another suffices or somebody has deleted it."""
     noted = asking.noted
     if wish.unknown:
         status = AlertsStatus(account_id=account_id, asked=asking.asked)
@@ -96,7 +96,7 @@ def not_kept(
 def refused(
     asking: Subscription, error: CloudflareError, policy: NotificationPolicy | None, account_id: str
 ) -> ObservedAlerts:
-    """Cloudflare does not take what it asks for."""
+    """Cloudflare does not accept what it asks for."""
     policy_id = policy.id if policy else None
     status = AlertsStatus(account_id=account_id, policy_id=policy_id, asked=asking.asked)
     reason = error.reason if isinstance(error, Blocked) else Reason.ALERTS_REFUSED

@@ -1,6 +1,7 @@
-"""What an object says of itself before it is parsed.
+"""What an object says about itself before it is parsed.
 
-All of it is tolerant, because an object whose spec is invalid is woken, held and let go as well.
+All of it is tolerant, because an object with an invalid spec is woken too, and gets and loses its
+finalizer.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ def finalizers(manifest: Manifest) -> list[str]:
 
 
 def is_held(manifest: Manifest) -> bool:
-    """Our finalizer is on it."""
+    """Whether our finalizer is on it."""
     return FINALIZER in finalizers(manifest)
 
 
 def is_deleting(manifest: Manifest) -> bool:
-    """Somebody has deleted it, and finalizers keep it."""
+    """Whether somebody has deleted it, and finalizers keep it."""
     return bool((manifest.get("metadata") or {}).get("deletionTimestamp"))
 
 
 def is_edited(manifest: Manifest) -> bool:
-    """Its spec is no longer the one that the status tells of."""
+    """Whether its spec is no longer the one that the status describes."""
     told_of = (manifest.get("status") or {}).get("observedGeneration")
     return told_of not in {None, manifest["metadata"].get("generation")}
 

@@ -1,8 +1,8 @@
 """What people and tools read: `status` of an AuthenticatedOriginPull.
 
-No rule reads a condition, a phase or a time of proof. Three facts that the world does not tell are
-read back from it (docs/adr/0017). Beside the status before it, a new one shows whether there is
-anything to write, and since when each condition is as it is.
+No rule reads a condition, a phase or the time of a proof. Three facts that the world does not show
+are read back from it (docs/adr/0017). Compared with the previous status, a new one shows whether
+there is anything to write, and since when each condition is as it is.
 """
 
 from __future__ import annotations
