@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def guard_uninstall(settings: Settings) -> int:
-    """Tell whether the operator may be uninstalled; returns the exit status."""
+    """Say whether the operator may be uninstalled; returns the exit status."""
     cluster = await connect(str(settings.kubeconfig) if settings.kubeconfig else None, Clock())
     try:
         refusal = await obstacles(cluster, settings)
@@ -102,7 +102,7 @@ def configure_logging(settings: Settings) -> None:
 async def run(settings: Settings, clock: Clock) -> None:
     """Build everything around `clock`, and serve until the process is told to stop.
 
-    Nothing else reads the time. Raises `SettingsError` where there is no place for an election.
+    Nothing else reads the time. Raises `SettingsError` if there is no place for an election.
     """
     metrics, home = Metrics(clock.wall), home_of(settings)
     identity = f"{platform.node()}_{secrets.token_hex(4)}"
@@ -135,7 +135,7 @@ async def take_part(actor: Actor, election: Election | None, ending: asyncio.Eve
 
 
 def lease_of(settings: Settings, home: Subject | None) -> ObjectKey:
-    """Where the Lease is. Raises `SettingsError` where nobody knows."""
+    """Where the Lease is. Raises `SettingsError` if that is not known."""
     if home is None and settings.election:
         raise SettingsError(
             "AOP_NAMESPACE is not set, and this is no pod, so there is no place for the Lease by which the replicas decide which one acts. "
@@ -145,9 +145,9 @@ def lease_of(settings: Settings, home: Subject | None) -> ObjectKey:
 
 
 def home_of(settings: Settings, folder: Path = SERVICE_ACCOUNT) -> Subject | None:
-    """The operator's own Pod, which Events are about that no object's namespace takes.
+    """The operator's own Pod, for Events that no object's namespace takes.
 
-    None outside a pod where no setting says one.
+    None outside a pod if no setting names it.
     """
     file = folder / "namespace"
     in_pod = file.exists()
@@ -160,7 +160,7 @@ def home_of(settings: Settings, folder: Path = SERVICE_ACCOUNT) -> Subject | Non
 
 
 async def ask_for_life(cluster: Cluster, health: Health) -> None:
-    """Ask the API server now and then for a sign of life, and give the loop's own."""
+    """Ask the API server regularly for a sign of life, and give that of the event loop."""
     while True:
         health.expect("the operator itself", ASKED_EVERY_S)
         try:
@@ -173,7 +173,7 @@ async def ask_for_life(cluster: Cluster, health: Health) -> None:
 
 
 def end_of_process() -> asyncio.Event:
-    """Set on SIGTERM and SIGINT: the process ends then, and for no other reason."""
+    """Set on SIGTERM and SIGINT. The process ends then, and for no other reason."""
     ending = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
@@ -206,9 +206,9 @@ async def watching(
 
 
 def login_with(settings: Settings) -> Any:
-    """Kopf's own client logs in where ours does.
+    """Kopf's own client logs in as ours does.
 
-    The kubeconfig of the settings, else the pod's service account.
+    With the kubeconfig of the settings, else with the pod's service account.
     """
 
     def login(**kwargs: Any) -> Any:
@@ -226,9 +226,9 @@ def in_cluster(
 ) -> kopf.ConnectionInfo | None:
     """The pod's service account, or None outside a pod.
 
-    Asked again when its token is refused, because the kubelet renews the file. By the address in
-    the pod's environment, as every official client does: Kopf's own login goes by a name that DNS
-    has to know.
+    Read again when its token is refused, because the kubelet renews the file. The address is the
+    one in the pod's environment, as for every official client; Kopf's own login uses a name that
+    DNS has to know.
     """
     host, port = (
         environment.get("KUBERNETES_SERVICE_HOST"),

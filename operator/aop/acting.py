@@ -2,7 +2,7 @@
 
 Everything that reads the world to decide on it, and everything that changes it, is built anew for
 each lead: nothing that was read, begun or remembered in an earlier one counts any more. What a
-standby has as well, the watches and the connections to the API server, is handed in.
+standby has as well, the watches and the connections to the API server, is passed in.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ from aop.terms import ObjectKey
 log = logging.getLogger("aop")
 
 CLOUDFLARE_TOTAL_S = 10.0
-"""The longest that one request to Cloudflare may take: a mutation that hangs must not hold up what
+"""The longest that one request to Cloudflare may take: a mutation that hangs must not delay what
 protects visitors for longer."""
 FINISHED_WITHIN_S = 20.0
-"""How long what is under way at the end of the process may take: a change at Cloudflare is not cut
-off. Below the chart's terminationGracePeriodSeconds."""
+"""How long effects that are under way at the end of the process may take: a change at Cloudflare is
+not cut off. Below the chart's terminationGracePeriodSeconds."""
 LIST_AGAIN_S = 1.0
 
 
 class Shown:
-    """Hands on what the watches show to the loops of who leads; a standby lets it pass."""
+    """Passes what the watches show to the loops of the process that leads; a standby drops it."""
 
     def __init__(self) -> None:
         self.loops: Loops | None = None
 
     def see(self, kind: Kind, type_: str | None, manifest: dict[str, Any]) -> None:
-        """A watch tells of an object; `type_` is that of its event."""
+        """A watch shows an object; `type_` is that of its event."""
         if self.loops is None:
             return
         meta = manifest["metadata"]
@@ -92,8 +92,8 @@ class Actor:
     async def act(self, lead: Lead, ending: asyncio.Event) -> None:
         """Look and act until the lead or the process ends.
 
-        At the end of the process what is under way may finish. A lead that has ended has left no
-        time for that: nothing that changes anything is sent any more.
+        At the end of the process, effects that are under way may finish. A lead that has ended
+        leaves no time for that: nothing that changes anything is sent any more.
         """
         cluster, settings = self.cluster.under(lead), self.settings
         async with AsyncExitStack() as stack:
@@ -125,7 +125,7 @@ class Actor:
             await lead.settle()
 
     def _parts(self, cluster: Cluster, cloudflare: Cloudflare) -> Parts:
-        """All that looks, decides and acts, which has not begun yet."""
+        """All that looks, decides and acts, before it begins."""
         settings, clock = self.settings, self.clock
         origins = origin_keepers(cluster, settings, clock)
         edge = edge_reader(settings, clock)
@@ -154,10 +154,10 @@ class Actor:
         return Parts(reconciler, loops, origins, edge, alerts, orphans)
 
     async def _show_all(self, cluster: Cluster, loops: Loops) -> None:
-        """Let each object have its loop, as the API server says that it is now.
+        """Give each object its loop, as the API server shows it now.
 
-        The watches have shown them to a standby that did not act yet; and they may lag behind what
-        who led before has written last.
+        The watches have shown the objects while this process stood by and did not act. And they may
+        lag behind the last writes of the process that led before.
         """
         while True:
             try:
@@ -173,9 +173,9 @@ class Actor:
             await asyncio.sleep(LIST_AGAIN_S)
 
     async def _announce(self, cluster: Cluster) -> None:
-        """Say beside the operator's own Pod what this process serves.
+        """Write an Event beside the operator's own Pod that says what this process serves.
 
-        So a person sees where what it will say there comes from, and which process leads.
+        So a person sees where its later Events there come from, and which process leads.
         """
         if self.home is None:
             return

@@ -1,10 +1,10 @@
 """The impurities that decisions need, in one place, so that they can be passed in.
 
-Two kinds of time, and chance. Pure floors never read it. Most questions are "how old is this" and
-"when next", and a wall clock cannot answer them: whoever sets it back by 50 minutes would make
-every proof, loss and deadline wait for 50 minutes. So `now` is steady, and the wall clock is asked
-only where the answer has to agree with the world: the validity of certificates, what is kept across
-restarts, and what people read.
+Two kinds of time, and chance. Pure floors never read them. Most questions are "how old is this" and
+"when next", and a wall clock cannot answer them: if somebody set it back by 50 minutes, every
+proof, loss and deadline would wait for 50 minutes. So `now` is steady, and the wall clock is asked
+only where the answer has to agree with the world: for the validity of certificates, for what is
+kept across restarts, and for what people read.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import time
 from datetime import UTC, datetime, timedelta
 
 _TICKING: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Monotonic, and where there is such a clock it goes on while the machine is suspended: what slept
-for a night is a night older."""
+"""Monotonic and, where there is such a clock, one that goes on while the machine is suspended: what
+slept for a night is a night older."""
 
 
 class Clock:
@@ -27,14 +27,14 @@ class Clock:
     def now(self) -> datetime:
         """The steady present, aware, in UTC.
 
-        The wall time at the start of the process and what has passed since. It never steps.
+        The wall time at the start of the process, and what has passed since. It never steps.
         """
         return self._began + timedelta(seconds=self.monotonic_s())
 
     def wall(self) -> datetime:
         """What the machine's clock says, aware, in UTC.
 
-        It steps when somebody sets it; two readings tell nothing of how much has passed.
+        It steps when somebody sets it, so two readings do not show how much time has passed.
         """
         return datetime.now(UTC)
 
@@ -42,7 +42,7 @@ class Clock:
         """How far the wall clock has stepped from `now` since the process began.
 
         Added to a steady moment, it gives that of the wall clock. Whole seconds, so that a moment
-        which is shown again and again is shown alike.
+        that is shown again and again always looks the same.
         """
         return timedelta(seconds=round((self.wall() - self.now()).total_seconds()))
 

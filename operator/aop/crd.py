@@ -18,10 +18,10 @@ from aop.schema import VALIDATIONS, Model
 HEADER = "# Generated from operator/aop/api by `make generate`; do not edit.\n"
 
 NOT_LOOKED_AT = {"observedGeneration": -1}
-"""The status of an object that nobody has looked at yet: tools that go by kstatus, which take an
-object without conditions for healthy, wait."""
+"""The status of an object that no operator has looked at yet, so that tools which go by kstatus
+wait: they take an object without conditions for healthy."""
 
-# What JSON Schema says and a structural schema does not know; `extra="forbid"` is the API server's
+# What JSON Schema has and a structural schema does not know; `extra="forbid"` is the API server's
 # strict field validation.
 _UNKNOWN = {"title", "additionalProperties", "$defs"}
 _LEADING = ("description", "type", "format", "enum", "default", "required", "properties", "items")
@@ -79,7 +79,7 @@ def _columns() -> list[dict[str, Any]]:
         column(
             "Status", f"{ready}.message", "What the operator waits for, since when, and what to do."
         ),
-        # As a string: a column of type date shows how long ago something was, and of the future it
+        # As a string: a column of type date shows how long ago something was, and for the future it
         # shows <invalid>.
         column("Expires", ".status.certificate.notAfter", "When the certificate expires."),
         column(
@@ -119,7 +119,7 @@ def _structural(model: type[Model]) -> dict[str, Any]:
 def _inlined(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
     """`schema` as a structural schema.
 
-    It has no references, no null as an alternative, nothing but what an API server takes.
+    It has no references, no null as an alternative, and only what an API server accepts.
     """
     if "$ref" in schema:
         rest = {key: value for key, value in schema.items() if key != "$ref"}

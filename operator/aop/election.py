@@ -1,8 +1,8 @@
-"""Who leads: found out by a Lease that one process holds at a time.
+"""Which process leads: the one that holds a Lease.
 
-The holder renews it thrice in its length. Who does not hold it looks every second whether it may
-be taken. Whoever could not renew has ended before that: `leading` counts from when a renewal was
-sent, and a rival from when it has seen it.
+The holder renews it three times in its length. A process that does not hold it looks every second
+whether it may be taken. A holder that could not renew it has ended before that: `leading` counts
+from when a renewal was sent, and a rival from when it saw it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,17 @@ log = logging.getLogger("aop")
 Manifest = dict[str, Any]
 
 RENEWALS = 3
-"""In the length of a Lease: two may fail."""
+"""How often a Lease is renewed in its length: two may fail."""
 LOOK_S, LOOKS = 1.0, 15
-"""How often who waits for a Lease looks at it: a second after its release another has it. A short
-one is looked at as often in its length as one of 15 s."""
+"""How often a process that waits for a Lease looks at it: another has it a second after its
+release. A short Lease is looked at as often in its length as one of 15 s."""
 
 
 class Election:
-    """One process's part in it. Nothing else writes the Lease, and nothing else needs no `Lead`."""
+    """One process's part in the election.
+
+    Nothing else writes the Lease, and nothing else may write without a `Lead`.
+    """
 
     def __init__(
         self,
@@ -58,9 +61,9 @@ class Election:
         self._leader = metrics.leader
         self._seen = SeenLease(identity, lease_s)
         self._standing_by = ""
-        """Who holds the Lease, as it was logged last."""
+        """The holder of the Lease that was logged last."""
         self._lease: Manifest = {}
-        """As this process has written it last."""
+        """The Lease as this process last wrote it."""
 
     async def win(self, ending: asyncio.Event) -> Lead | None:
         """Wait until the Lease may be taken, and take it; None: the process ends before that."""
@@ -78,7 +81,7 @@ class Election:
     async def kept(self, lead: Lead) -> AsyncIterator[None]:
         """Renew while the block lasts, and release at its end.
 
-        Whatever is under way then is waited for before anybody else may lead.
+        Before anybody else may lead, it waits for whatever is under way then.
         """
         renewing = asyncio.create_task(self._renew(lead))
         self._leader.set(1)
@@ -153,7 +156,7 @@ class Election:
         return True
 
     async def _read_again(self, lead: Lead) -> bool:
-        """Another has the Lease, or has written beside us, or it is gone."""
+        """Read a Lease that another has, or has written beside us, or that is gone."""
         try:
             async with asyncio.timeout(self._lease_s / RENEWALS):
                 lease = await self._cluster.fetch(Kind.LEASE, self._key)
@@ -168,7 +171,7 @@ class Election:
         return True
 
     async def _release(self) -> None:
-        """Let another have the Lease at once, if it is still ours, and as far as can be done."""
+        """Let another have the Lease at once, if it is still ours and can be written."""
         try:
             async with asyncio.timeout(self._lease_s / RENEWALS):
                 try:

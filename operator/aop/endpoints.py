@@ -1,4 +1,4 @@
-"""The endpoints for the kubelet and for Prometheus, in a thread and a loop of their own.
+"""The endpoints for the kubelet and for Prometheus, in a thread and an event loop of their own.
 
 A probe never waits for a look, for replicas, or for a key that is being read: only for its turn at
 the interpreter.
@@ -21,7 +21,7 @@ from aop.settings import Settings, SettingsError
 class Endpoints:
     """`/livez` and `/readyz` on one port, `/metrics` on another; a context manager.
 
-    Entering raises `SettingsError` when a port cannot be had.
+    Entering raises `SettingsError` if a port is not available.
     """
 
     def __init__(self, settings: Settings, health: Health, metrics: Metrics) -> None:
@@ -87,7 +87,7 @@ def verdict(complaint: str) -> web.Response:
 
 
 async def listen(runner: web.AppRunner, address: str, port: int, variable: str) -> None:
-    """Serve at an address, or at every one of both families when it is empty.
+    """Serve at an address, or at every address of both families if it is empty.
 
     Raises `SettingsError`, which names the variable.
     """

@@ -17,7 +17,7 @@ __all__ = ["AopError", "Blocked", "Reason", "Transient", "plain"]
 
 
 class AopError(Exception):
-    """Something a person or the loop has to react to.
+    """Something to which a person or the loop has to react.
 
     `message` says what, to which object, and what to do next.
     """
@@ -46,7 +46,7 @@ class Transient(AopError):
 def plain(text: str, longest: int = 1000) -> str:
     """Text from outside as one printable line of at most `longest` characters.
 
-    No escape sequence reaches a terminal, no line is forged.
+    No escape sequence reaches a terminal, and no line can be forged.
     """
     line = " ".join(
         "".join(sign if sign.isprintable() else " " for sign in text[: longest * 4]).split()

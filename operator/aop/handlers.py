@@ -1,10 +1,10 @@
-"""Kopf as the watch layer: it tells what there is and what has changed, and decides nothing.
+"""Kopf as the watch layer: it reports what there is and what has changed, and decides nothing.
 
-Each kind has its own Kopf, in a thread and a loop of its own. Kopf ends with its first error that
-it does not know, and with it every task of its loop: here that is one watch, which begins anew,
-while the loops of the objects and the other watches go on (facts: kopf#what-ends-it). There are
-only `on.event` handlers, and Kopf writes nothing: the other ways each lost data when they were
-tried (facts: kopf#failed-patches, kopf#change-handlers; docs/adr/0002).
+Each kind has its own Kopf, in a thread and an event loop of its own. Kopf ends with the first error
+that it does not know, and with it every task of its loop. Here that is one watch, which begins
+anew, while the loops of the objects and the other watches go on (facts: kopf#what-ends-it). There
+are only `on.event` handlers, and Kopf writes nothing: all other ways lost data when they were tried
+(facts: kopf#failed-patches, kopf#change-handlers; docs/adr/0002).
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ log = logging.getLogger("aop")
 
 WATCHED = (Kind.AUTHENTICATED_ORIGIN_PULL, Kind.SECRET, Kind.CONFIG_MAP)
 BY_METADATA = frozenset({Kind.SECRET, Kind.CONFIG_MAP})
-"""Kinds of which only the metadata is asked for: their content is read by name, by whoever needs
-it, and thirty of a megabyte each would not fit."""
+"""Kinds of which only the metadata is requested. Whoever needs the content reads it by name, and
+thirty objects of a megabyte each would not fit into memory."""
 FIRST_AGAIN_S, LONGEST_AGAIN_S = 1.0, 15.0
 LISTED_WITHIN_S = 60.0
-"""When a watch that has listed nothing begins anew: Kopf waits without end for a kind that it did
-not find, where it may not watch for kinds."""
+"""When a watch that has listed nothing begins anew: Kopf waits forever for a kind that it did not
+find, where it may not watch for kinds."""
 ENDED_WITHIN_S = 3.0
-"""How long the end of the process waits for a thread of Kopf's: nothing is under way there."""
+"""How long the end of the process waits for one of Kopf's threads: nothing is under way there."""
 
 Tell = Callable[[str | None, dict[str, Any]], None]
 """Takes the type of an event (None: listed) and the object, in the watch's thread."""
@@ -74,7 +74,7 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Tell nothing any more."""
+        """Report nothing any more."""
         self._ending.set()
         if self._serving is not None:
             loop, stop = self._serving
@@ -106,7 +106,7 @@ class Watch:
             self._ending.wait(again_s)
 
     async def _serve(self) -> None:
-        """Kopf, until it fails, lists nothing, or is told to stop. Raises what it raises."""
+        """Run Kopf until it fails, lists nothing, or is told to stop. Raises what it raises."""
         stop = asyncio.Event()
         self._serving = (asyncio.get_running_loop(), stop)
         if self._ending.is_set():
@@ -118,8 +118,8 @@ class Watch:
             kopf.operator(
                 registry=registry,
                 settings=kopf_settings(self._settings),
-                # Only its peering would use it, which is off; what Kopf makes up itself needs an
-                # entry in a passwd file.
+                # Only Kopf's peering would use it, which is off. The name that Kopf makes up itself
+                # needs an entry in a passwd file.
                 identity="aop-operator",  # type: ignore[arg-type]
                 clusterwide=not namespaces,
                 namespaces=namespaces,
@@ -132,7 +132,7 @@ class Watch:
         await running
 
     def _session(self, **kwargs: Any) -> kopf.AiohttpSession | None:
-        """Kopf's client, with an ear for what is listed."""
+        """Kopf's client, which also notices what is listed."""
         if (login := self._login(**kwargs)) is None:
             return None
         return kopf.AiohttpSession(
@@ -149,7 +149,7 @@ class Watch:
     async def _pass(
         self, request: aiohttp.ClientRequest, handler: ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Ask for metadata where that is enough, and note which list was answered."""
+        """Ask only for metadata where that is enough, and note which list was answered."""
         ours = request.url.path.endswith(f"/{self.kind.plural}")
         watching = request.url.query.get("watch") == "true"
         if ours and self.kind in BY_METADATA:
@@ -203,11 +203,12 @@ def register(
 def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     """Kopf's own settings for production (facts: kopf#production-settings).
 
-    `error_backoffs` is short: who begins a watch anew says so, and counts it.
+    `error_backoffs` is short, because the code that begins a watch anew reports and counts it.
     """
     tuned = kopf.OperatorSettings()
     tuned.peering.standalone = True
-    # Kopf takes its finalizer off what no handler of its own holds: it is not ours.
+    # Kopf removes its finalizer from an object for which none of its handlers needs it: it is not
+    # ours.
     tuned.persistence.finalizer = f"{GROUP}/kopf-holds-nothing"
     tuned.watching.label_selectors["secrets.v1"] = f"{WATCH_LABEL}=true"
     tuned.watching.label_selectors["configmaps.v1"] = f"{WATCH_LABEL}=true"

@@ -1,7 +1,7 @@
 """Whether the process is fit to serve, and whether it is stuck: two questions with two answers.
 
-Several threads write and read it; every value is replaced whole, so that no reader needs a lock
-and none waits for a look.
+Several threads write and read it. Every value is replaced whole, so no reader needs a lock, and
+none waits for a look.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ OVERDUE_S = 300.0
 
 
 class Health:
-    """What the probes of the kubelet go by."""
+    """The state by which the kubelet's probes are answered."""
 
     def __init__(self, clock: Clock, watched: Iterable[str]) -> None:
         self._clock = clock
@@ -39,11 +39,14 @@ class Health:
         self._elected_s = float("-inf")
 
     def elected(self) -> None:
-        """It is known who leads: another holds the Lease, or it was taken or renewed."""
+        """It is known which process leads.
+
+        Another holds the Lease, or this one took or renewed it.
+        """
         self._elected_s = self._clock.monotonic_s()
 
     def expect(self, what: str, in_s: float = 0.0) -> None:
-        """`what` is to be visited in so many seconds, and is late from then on."""
+        """`what` has to be visited in so many seconds, and is late after that."""
         self._due[what] = self._clock.monotonic_s() + in_s
 
     def forget(self, what: str) -> None:

@@ -1,12 +1,12 @@
-"""Whether this process may change anything now, and for how long it still surely may.
+"""Whether this process may change anything now, and for how long it surely may.
 
-Of all replicas one leads, by a Lease (`election`). A process that was stopped in mid-air does not
-know that another has taken over; so each request that changes something asks here, in the client
-that sends it, and no caller has to. It gets a time limit that ends before anybody else may lead,
-and is asked again when its bytes are about to go out.
+One of all replicas leads, by a Lease (`election`). A process that was stopped halfway does not know
+that another has taken over. So each request that changes something asks here, in the client that
+sends it, and no caller has to. It gets a time limit that ends before any other process may lead,
+and asks again just before its bytes go out.
 
-A `Lead` is one time of leading. It never begins again: what was decided in it changes nothing in a
-later one.
+A `Lead` is one period of leading. It never begins again: what was decided in it changes nothing in
+a later one.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ CLOCKS_DIFFER_BY = 0.02
 """How much faster a rival's clock may run than ours: twenty times what both together may be off
 (facts: kubernetes#rate-of-a-clock)."""
 LEAST_SHARE = 1 / 3
-"""With less than this share of the Lease left nothing is begun: what has to end at once is often
-cut off, and then nobody knows what became of it."""
+"""With less than this share of the Lease left, nothing is begun: a request that has to end at once
+is often cut off, and then nobody knows what came of it."""
 
 
 class NotLeading(Transient):
-    """Nothing was sent: another process may lead by the time that it would have ended."""
+    """Nothing was sent, because another process may lead by the time that it would have ended."""
 
 
 class Permit:
-    """That one request may change something, until a moment."""
+    """The permit for one request to change something, until a moment."""
 
     def __init__(self, lead: Lead, clock: Clock, limit_s: float) -> None:
         self._lead = lead
@@ -42,10 +42,10 @@ class Permit:
         self._begun_s = clock.monotonic_s()
 
     def check(self, share: float = 1.0) -> None:
-        """To be asked when bytes are about to go out.
+        """Ask this when bytes are about to go out.
 
-        Raises `NotLeading` when that share of its time has passed, as for a process that was
-        stopped meanwhile, and when the lead was lost to another.
+        Raises `NotLeading` if that share of its time has passed, as for a process that was stopped
+        meanwhile, or if another process has taken the lead.
         """
         passed_s = self._clock.monotonic_s() - self._begun_s
         if self._lead.lost or passed_s >= self.limit_s * share:
@@ -53,7 +53,7 @@ class Permit:
 
 
 class Lead:
-    """One time of leading."""
+    """One period of leading."""
 
     def __init__(self, clock: Clock, lease_s: float, since_s: float) -> None:
         """`since_s` is when the request was sent that took the Lease (monotonic)."""
@@ -62,7 +62,7 @@ class Lead:
         self._until_s = since_s + self._surely_s
         self._closed = False
         self.lost = False
-        """Another has the Lease already: what has not gone out is not to go out any more."""
+        """Another process has the Lease already: what has not gone out must not go out any more."""
         self._under_way = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -71,12 +71,12 @@ class Lead:
 
     @classmethod
     def alone(cls, clock: Clock) -> Lead:
-        """For a process beside which there is no other: it leads without end."""
+        """For a process that is the only one: it leads without end."""
         return cls(clock, math.inf, clock.monotonic_s())
 
     @classmethod
     def none(cls, clock: Clock) -> Lead:
-        """For whoever only reads."""
+        """For code that only reads."""
         lead = cls(clock, 0.0, -math.inf)
         lead.end()
         return lead
@@ -91,7 +91,7 @@ class Lead:
         return 0.0 if self._closed else max(0.0, self._until_s - self._clock.monotonic_s())
 
     def renewed(self, sent_s: float) -> None:
-        """The Lease was renewed by a request that was sent then (monotonic)."""
+        """The Lease was renewed by a request that was sent at that time (monotonic)."""
         self._until_s = max(self._until_s, sent_s + self._surely_s)
 
     def end(self) -> None:
@@ -100,7 +100,7 @@ class Lead:
         self.ended.set()
 
     def lose(self) -> None:
-        """Another has the Lease, before its time."""
+        """Another process has the Lease, before ours ended."""
         self.lost = True
         self.end()
 
@@ -113,7 +113,7 @@ class Lead:
     def change(self, limit_s: float) -> Iterator[Permit]:
         """A request that changes something, and may take `limit_s` seconds, or what is left.
 
-        Raises `NotLeading` where too little is left.
+        Raises `NotLeading` if too little is left.
         """
         left_s = self.left_s
         if self._closed or left_s < self._least_s:

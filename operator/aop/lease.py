@@ -1,8 +1,8 @@
 """A Lease: what is written into it, and when one that somebody else holds may be taken.
 
-Pure. As in client-go (`tools/leaderelection`) the times in a Lease are for people, and nobody's
-clock is compared with anybody else's: a Lease may be taken when it was seen unchanged for its whole
-length, by the clock of whoever looks. Why this is not a library's: docs/adr/0021.
+Pure. As in client-go (`tools/leaderelection`), the times in a Lease are for people, and no two
+clocks are compared: a Lease may be taken once a process has seen it unchanged for its whole length,
+by its own clock. Why this is not a library's: docs/adr/0021.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ Manifest = dict[str, Any]
 
 
 NOBODY_YET = "nobody-yet"
-"""Holds a Lease that was just made. Where there was none, one may have been deleted under its
-holder, who does not know yet: so this one too is waited for, and it is never renewed."""
+"""The holder of a Lease that was just made. Where there was none, somebody may have deleted one
+whose holder does not know that yet. So this one is waited for as well, and is never renewed."""
 
 
 class SeenLease:
-    """What one process has seen of a Lease, and since when that is so."""
+    """What one process has seen of a Lease, and since when it has been so."""
 
     def __init__(self, identity: str, lease_s: float) -> None:
-        """`lease_s` is how long a Lease is waited for that does not say so itself."""
+        """`lease_s` is how long to wait for a Lease that does not say so itself."""
         self._identity = identity
         self._lease_s = lease_s
         self._version = ""

@@ -1,7 +1,7 @@
-"""One loop per object: begun when a watch shows it, woken by what it refers to, ended with it.
+"""One loop per object: it begins when a watch shows the object, and ends with it.
 
-The finalizer is set and taken off here and by nobody else, so that an object, a loop and a
-finalizer begin and end together.
+What the object refers to wakes it. The finalizer is set and removed here and nowhere else, so that
+an object, a loop and a finalizer begin and end together.
 """
 
 from __future__ import annotations
@@ -81,9 +81,10 @@ class Loops:
     # --- what the watches show --------------------------------------------------------------------
 
     def see(self, manifest: Manifest) -> None:
-        """The watch shows an object as it is now; it has a loop from its first sight on.
+        """The watch shows an object as it is now; the object has a loop from its first sight on.
 
-        Not one that is being deleted without our finalizer: nothing of ours is to be put back.
+        It has none if it is being deleted without our finalizer: then nothing of ours has to be put
+        back.
         """
         meta = manifest["metadata"]
         if is_deleting(manifest) and not is_held(manifest):
@@ -109,24 +110,24 @@ class Loops:
             loop.task = asyncio.create_task(self._keep(meta["uid"], loop))
 
     def _see_again(self, manifest: Manifest) -> None:
-        """The list shows an object: its watch may hang.
+        """The list shows an object, whose watch may hang.
 
-        Whether one that has no loop is there still is for the watch to say: a list may be older.
+        If an object has no loop, the watch has to show it first: a list may be older.
         """
         if manifest["metadata"]["uid"] in self._loops:
             self.see(manifest)
 
     def lose(self, uid: str) -> None:
-        """An object is gone, or no longer ours; what it may have left is looked for soon."""
+        """An object is gone, or no longer ours; what it may have left behind is looked for soon."""
         if uid in self._loops:
             self.wake_all(self.drop(uid))
             self._orphans.look_soon()
 
     def wake_referrers(self, key: ObjectKey, version: str = "") -> None:
-        """A Secret or ConfigMap has changed: whoever names it looks again, and reads it anew.
+        """A Secret or ConfigMap has changed: objects that name it look again, and read it anew.
 
-        Not what we have written ourselves, which nobody needs to be told: it has the
-        resourceVersion `version`.
+        Nobody needs to be told of what we have written ourselves: then it has the resourceVersion
+        `version`.
         """
         if self._origins.knows(key, version):
             return
@@ -142,7 +143,7 @@ class Loops:
     def loop(self, uid: str, key: ObjectKey) -> Loop:
         """The object's loop, made at its first mention.
 
-        One of the same name that comes after it has another uid, and its own.
+        An object of the same name that comes after it has another uid, and another loop.
         """
         if uid not in self._loops:
             self._loops[uid] = Loop(key, Memory(uid=uid))
@@ -150,7 +151,7 @@ class Loops:
         return self._loops[uid]
 
     def drop(self, uid: str) -> frozenset[str]:
-        """The object is gone; whoever still visits it finds nothing to do.
+        """The object is gone; a visit that is under way finds nothing to do.
 
         Returns the uids of the others that name its zone.
         """
@@ -165,7 +166,7 @@ class Loops:
         return others
 
     def wake(self, uid: str) -> None:
-        """Something that the object may act on was seen."""
+        """Something was seen on which the object may act."""
         if loop := self._loops.get(uid):
             loop.rouse(self._clock.monotonic_s())
 
@@ -175,7 +176,7 @@ class Loops:
             self.wake(uid)
 
     def waiting(self) -> WaitingFigures:
-        """How many objects there are, and how long each waits that is to be looked at."""
+        """How many objects there are, and how long each one that waits for a look has waited."""
         now_s, memories = (
             self._clock.monotonic_s(),
             [one.memory for one in tuple(self._loops.values())],
@@ -186,7 +187,7 @@ class Loops:
         )
 
     async def end(self) -> None:
-        """Look at nothing any more; effects under way are not this call's to wait for."""
+        """Look at nothing any more. This does not wait for effects that are under way."""
         tasks = [loop.task for loop in self._loops.values() if loop.task]
         for task in tasks:
             task.cancel()
@@ -231,10 +232,10 @@ class Loops:
             log.warning("%s: finalizer not set: %s", loop.key, error.message)
 
     async def _release(self, loop: Loop) -> bool:
-        """Take the finalizer off what is finished; whether its loop may end.
+        """Take the finalizer off an object that is finished; returns whether its loop may end.
 
-        No loop is ended because an API server that starts does not know the kind yet: a list says
-        that, a read says only that there is no such object.
+        An API server that is starting may not know the kind yet; that ends no loop. A list shows
+        it, while a read only says that there is no such object.
         """
         uid, finished = loop.memory.uid, loop.memory.gone
         try:
@@ -256,7 +257,7 @@ class Loops:
     async def _write_finalizers(self, loop: Loop, known: Manifest, wanted: list[str]) -> None:
         version = known["metadata"]["resourceVersion"]
         body = {"metadata": {"finalizers": wanted or None, "resourceVersion": version}}
-        # Whoever ends the loop ends no write: it may not arrive when somebody else leads.
+        # Ending the loop does not end a write: it could arrive when another process leads.
         written = await asyncio.shield(
             asyncio.create_task(self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, loop.key, body))
         )

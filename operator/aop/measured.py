@@ -1,6 +1,6 @@
-"""What is measured of an object: the same `Observed` that was decided on, in numbers. Pure.
+"""What is measured of an object: the same `Observed` as for the decision, in numbers. Pure.
 
-The runtime counts and shows; here it is said what there is to count.
+The runtime counts and shows; this module says what there is to count.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ CAUSES: tuple[tuple[Rule, Cause], ...] = (
 
 
 def figures(o: Observed, previous: Status) -> ObjectFigures:
-    """All that one look comes to.
+    """All figures of one look.
 
-    `previous` says of the certificate what Cloudflare does not say at present.
+    `previous` says about the certificate what Cloudflare does not say at present.
     """
     hosts, required = in_scope(o), required_hosts(o)
     enforcement = enforcement_of(o)
@@ -85,7 +85,7 @@ def _proven_at(o: Observed, hosts: tuple[str, ...]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class _Validity:
-    """Of what the zone presents; None is what is not known."""
+    """The validity of what the zone presents; None is what is not known."""
 
     begins: datetime | None = None
     expires: datetime | None = None
@@ -94,7 +94,7 @@ class _Validity:
 
 
 def _validity(o: Observed, previous: Status) -> _Validity:
-    """While Cloudflare cannot be read, of what it last showed."""
+    """The validity; while Cloudflare cannot be read, that of what it last showed."""
     if claimant(o) is not None:
         return _Validity()
     if isinstance(o.zone, Unknown):
@@ -125,7 +125,7 @@ def _origin(origin: ObservedOrigin) -> OriginFigures:
 
 
 def relaxation(o: Observed, step: Step) -> Cause | None:
-    """Why the step lets somebody pass who was refused; None where it does not."""
+    """Why the step lets somebody pass who was refused; None if it does not."""
     if not isinstance(step, Publish):
         return None
     origin = next((one for one in o.origins if one.target == step.target), None)
@@ -142,9 +142,9 @@ def _milder(claim: Claim, before: Claim) -> bool:
 
 
 def undone(o: Observed, step: Step, previous: Status) -> Undone | None:
-    """What the step does again because somebody has undone it; None where it does something new.
+    """What the step does again because somebody has undone it; None if it does something new.
 
-    `previous` says what was so before. What nobody has said yet, as in the first minute of an
+    `previous` says what was so before. What no status has said yet, as in the first minute of an
     object, was not undone.
     """
     match step:

@@ -1,10 +1,10 @@
 """Claims whose object is gone.
 
 Somebody has taken its finalizer off by hand, so no removal ever ran and the origin still refuses.
-Looked for at start, hourly, and soon after an object has vanished; found by the label on what
-carries claims, so also when no object is left. An orphaned claim is relaxed first and taken out a
-minute later, when every replica has followed. What its zone holds at Cloudflare stays there: the
-token is not known any more.
+The operator looks for such claims at its start, hourly, and soon after an object has vanished. It
+finds them by the label of the carriers, so even when no object is left. An orphaned claim is
+relaxed first, and taken out a minute later, when every replica has followed. What its zone has at
+Cloudflare stays there, because the token is no longer known.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class Orphans:
         self._namespaces = settings.watch_namespaces
         self._config_maps = settings.ingress_config_maps
         self._again_s = settings.recheck_s
-        """By then every replica that can follow has followed, and what could not be done is tried
-        again."""
+        """When to look again: by then every replica that can follow has followed, and what could
+        not be done is tried again."""
         self._metrics = metrics
         self._orphaned = 0
-        """Orphaned claims in the look that is under way."""
+        """The orphaned claims of the look that is under way."""
         self._wake = asyncio.Event()
 
     def look_soon(self) -> None:
@@ -70,12 +70,11 @@ class Orphans:
                 continue
 
     async def look(self) -> bool:
-        """One look: every orphaned claim is brought one step further. True while some are left.
+        """One look, which takes every orphaned claim one step further. True while some are left.
 
         Raises `ClusterError`.
         """
-        # The claims first: one that is written afterwards belongs to an object that the list of
-        # objects then has.
+        # The claims first: if one is written afterwards, the list of objects contains its object.
         claimed = [
             (kind, carrier)
             for kind in self._origins.kinds.values()
@@ -93,7 +92,7 @@ class Orphans:
         return any(left)
 
     async def _relax_alone(self, kind: OriginKind, carrier: Manifest, living: set[str]) -> bool:
-        """As `_relax_one`; what one carrier does not take holds up no other, and is tried again."""
+        """As `_relax_one`; a carrier that refuses it holds up no other, and is tried again."""
         try:
             return await self._relax_one(kind, carrier, living)
         except AopError as error:
@@ -104,7 +103,7 @@ class Orphans:
         return True
 
     async def _relax_one(self, kind: OriginKind, carrier: Manifest, living: set[str]) -> bool:
-        """Bring one claim a step further, whether there are more or not.
+        """Take one claim a step further, whether there are more or not.
 
         The next one is written on top of that, at the next look.
         """
@@ -125,9 +124,9 @@ class Orphans:
         return bool(claims)
 
     async def _carriers(self, kind: OriginKind) -> list[Manifest]:
-        """What carries claims of a kind, as far as we may look.
+        """The carriers of a kind, as far as we may look.
 
-        By the label, or by name where only some are ours to write.
+        By the label, or by name if only some are ours to write.
         """
         label = f"{CLAIMED_LABEL}={kind.name}"
         if not self._config_maps or kind.carried_by is not Kind.CONFIG_MAP:
@@ -141,7 +140,7 @@ class Orphans:
         ]
 
     async def _read_alone(self, kind: OriginKind, key: ObjectKey) -> Manifest | None:
-        """One carrier; None where there is none, or where it cannot be read now."""
+        """One carrier; None if there is none, or if it cannot be read now."""
         try:
             return await self._cluster.fetch(kind.carried_by, key)
         except ClusterError as error:
@@ -150,7 +149,7 @@ class Orphans:
 
 
 def is_forbidden(error: AopError) -> bool:
-    """Only a person can mend it."""
+    """Whether only a person can correct it."""
     return isinstance(error, ClusterError) and error.status == HTTPStatus.FORBIDDEN
 
 
@@ -163,7 +162,7 @@ def orphaned_claims(
 ) -> list[Claim]:
     """The claims in `carrier` of objects that are not among `living` (uids). Pure.
 
-    Only those where we would know the object.
+    Only those whose object we would know.
     """
     served = set(namespaces)
     claims = kind.site(target, {kind.carrier(target): (carrier,)}).published.claims

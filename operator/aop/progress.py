@@ -1,7 +1,7 @@
-"""Whether a status only tells how far something has come, and how many such are written. Pure.
+"""Whether a status only reports progress, and how many such are written. Pure.
 
 Each step of a rollout changes a word somewhere. While one object is rolled out, a person may want
-to read them all; while a hundred are, they would cost the API server and everybody who watches
+to read all of them. While a hundred are, they would cost the API server, and everybody who watches,
 thousands of writes, and nobody could read them.
 """
 
@@ -24,11 +24,11 @@ PASSING = frozenset(
         Reason.WAITING_FOR_REPLICAS,
     }
 )
-"""Reasons that go by by themselves, so that nobody acts on them."""
+"""Reasons that pass by themselves, so that nobody acts on them."""
 
 
 class Progress:
-    """How much progress was told of all objects; built once per process."""
+    """How much progress was reported for all objects; built once per process."""
 
     def __init__(self) -> None:
         self._paid_until_s = float("-inf")
@@ -43,10 +43,10 @@ class Progress:
 
 
 def is_progress(before: Status, after: Status) -> bool:
-    """Nothing has changed but how far it has come.
+    """Whether nothing has changed except how far it has got.
 
     What the object asks for, what is true of it, and what the operator has to remember are as they
-    were, and nothing is named that a person would act on.
+    were, and nothing is named on which a person would act.
     """
     return _facts(before) == _facts(after) and all(
         {one.reason, earlier.reason} <= PASSING

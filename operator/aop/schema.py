@@ -1,9 +1,9 @@
 """What the resource's models are made of.
 
 A strict base model, and constraints that are written once and checked twice. The API server checks
-a `Rule` as CEL (validation lives in the schema, so that no webhook has to be kept alive); the
-models check the same rule in Python, because an object may have got past the schema of another
-version. `aop.crd` reads what the models say here through pydantic's JSON schema.
+a `Rule` as CEL (validation is in the schema, so that no webhook has to be kept alive). The models
+check the same rule in Python, because an object may have passed the schema of another version.
+`aop.crd` reads what the models say here through pydantic's JSON schema.
 """
 
 from __future__ import annotations
@@ -178,26 +178,26 @@ def ascii_name(name: str) -> str:
 
 
 def _in_ascii(value: Any) -> Any:
-    """What the API server lets in, in one form; capitals it does not, in either."""
+    """A name that the API server lets in, in one form; it lets in capitals in neither."""
     return ascii_name(value) if isinstance(value, str) and not re.search("[A-Z]", value) else value
 
 
 def _domain(first: str, more: str) -> str:
-    """A pattern of domain names whose labels begin and end with `first` and hold `more` as well."""
+    """A pattern of domain names whose labels begin and end with `first`, with `more` within."""
     label = f"{first}({more}{{0,61}}{first})?"
     return rf"({label}\.)+{first.replace('0-9', '')}({more}{{0,61}}{first})?"
 
 
 _ASCII = "[a-z0-9]", "[-a-z0-9]"
 _EITHER = r"[a-z0-9\x{80}-\x{10FFFF}]", r"[-a-z0-9\x{80}-\x{10FFFF}]"
-"""As RE2 writes it, by which the API server goes."""
+"""In the notation of RE2, which the API server uses."""
 _WILDCARD = r"(\*\.)?"
 
 
 def _named(prefix: str, message: str) -> Rule:
     """A name in either form for the API server, which cannot compare them.
 
-    The models see the one form only.
+    The models only see the one form.
     """
     known = re.compile(prefix + _domain(*_ASCII))
     return Rule(

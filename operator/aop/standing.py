@@ -1,9 +1,9 @@
-"""Whether what was told last still stands, because nothing was seen that says otherwise. Pure.
+"""Whether the last status still stands, because nothing was seen that says otherwise. Pure.
 
-After a restart the operator has seen nothing yet, and of a new pod nothing either. To tell that
-Ready is gone, for the second that a look takes, would wake people for nothing. What is unsafe to
-claim is told at once all the same: an answer, a text or a replica that shows anything else is a
-fact.
+After a restart the operator has seen nothing yet, and of a new pod nothing either. To report that
+Ready is gone, for the second that a look takes, would wake people for nothing. What would be unsafe
+to keep claiming is reported at once all the same: an answer, a text or a replica that shows
+anything else is a fact.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LOOKING = REPROVING | {
     Reason.WAITING_FOR_REPLICAS,
     Reason.ORIGIN_UNREACHABLE,
 }
-"""Waits in which a look may be still to come, as after a restart or at a new pod."""
+"""Waits during which a look may still be to come, as after a restart or at a new pod."""
 NO_ANSWER_S = 30.0
 """How long an answer that does not come may be still to come."""
 

@@ -1,8 +1,9 @@
 """The official asyncio client, reduced to a few verbs on plain JSON.
 
-Writes carry the resourceVersion that was read wherever a second writer could have been in between;
-the API server then answers 409, which is raised as `Conflict` and simply means: look again. Only
-who leads may write (`leading`), except the Lease by which it is found out who that is.
+Wherever a second writer could have come in between, a write contains the resourceVersion that was
+read. The API server then answers 409, which is raised as `Conflict` and simply means: look again.
+Only the process that leads may write (`leading`), except for the Lease by which the processes find
+out which one that is.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ PAGE = 500
 
 
 class ClusterError(Transient):
-    """The API server refused or could not be asked.
+    """The API server refused, or could not be asked.
 
-    The message names verb, object and its own words, never a body we sent.
+    The message contains verb, object and the API server's own words, never a body that we sent.
     """
 
     def __init__(
@@ -59,15 +60,16 @@ class Conflict(ClusterError):
 
 
 _permit: ContextVar[Permit | None] = ContextVar("permit", default=None)
-"""Of the request that is being sent: the client hands nothing through to whoever sees it off."""
+"""The permit of the request that is being sent: the client passes nothing to the code that sends
+it."""
 
 
 async def connect(kubeconfig: str | None, clock: Clock, identity: str = "") -> Cluster:
     """A client that reads, for the cluster that `kubeconfig` names.
 
-    Without one, for the cluster that this process runs in, else for the user's own. The API
-    server's audit log shows `identity`. Raises `kubernetes.aio`'s ConfigException where no cluster
-    is there.
+    Without one, for the cluster in which this process runs, else for the user's own. The API
+    server's audit log shows `identity`. Raises `kubernetes.aio`'s ConfigException if there is no
+    cluster.
     """
     configuration = Configuration(trace_configs=[last_check()])
     if kubeconfig or SERVICE_HOST not in os.environ:
@@ -80,7 +82,7 @@ async def connect(kubeconfig: str | None, clock: Clock, identity: str = "") -> C
 
 
 def last_check() -> aiohttp.TraceConfig:
-    """Asks a change's permit once more, after the connection is there and before each byte."""
+    """Asks a change's permit once more, when the connection is up and before each byte."""
 
     async def check(*_: object) -> None:
         if (permit := _permit.get()) is not None:
@@ -112,7 +114,7 @@ class Cluster:
         await self._client.close()
 
     async def ask_version(self) -> None:
-        """See that the API server answers at all. Raises `ClusterError`."""
+        """Check that the API server answers at all. Raises `ClusterError`."""
         await self._call("GET", "/version", what="ask the API server for its version")
 
     async def fetch(self, kind: Kind, key: ObjectKey) -> Manifest | None:
@@ -152,10 +154,10 @@ class Cluster:
                 return items
 
     async def find(self, kind: Kind, key: ObjectKey) -> Manifest | None:
-        """One object by a list that names it, or None when the list is empty.
+        """One object by a list that names it, or None if the list is empty.
 
-        For what may be listed anyway, this takes no further right; and an API server that starts,
-        which has no object of a kind that it does not know yet, refuses the list instead. Raises
+        It needs no further right for a kind that may be listed anyway. And an API server that is
+        starting, which has no object of a kind that it does not know yet, refuses the list. Raises
         `ClusterError`.
         """
         listed = await self.list(kind, key.namespace, fields=f"metadata.name={key.name}")
@@ -182,9 +184,9 @@ class Cluster:
         )
 
     async def delete(self, kind: Kind, key: ObjectKey, manifest: Manifest) -> None:
-        """DELETE of the very object that was read, as it was read.
+        """DELETE of exactly the object that was read, as it was read.
 
-        Raises `Conflict` when it has changed since. That it is gone already is no error.
+        Raises `Conflict` if it has changed since. It is no error if it is gone already.
         """
         metadata = manifest.get("metadata") or {}
         preconditions = {name: metadata.get(name) for name in ("uid", "resourceVersion")}
@@ -232,8 +234,8 @@ class Cluster:
             with self._limited(method) as limit_s:
                 parameters = dict(query or {})
                 if method != "GET":
-                    # The API server too gives it up in time, also when nobody hangs up because this
-                    # process stands still.
+                    # The API server gives it up in time as well, even if nobody hangs up because
+                    # this process stands still.
                     parameters["timeout"] = f"{int(limit_s * (1 - SENDING) * 1000)}ms"
                 if method not in {"GET", "DELETE"}:
                     parameters["fieldManager"] = self._manager
@@ -294,8 +296,8 @@ class Cluster:
 def _answer(what: str, text: str) -> Manifest:
     """The object in an answer.
 
-    One that was cut short, or that somebody between has replaced by a page, is a failure like any
-    other.
+    An answer that was cut short, or that something in between has replaced by a page, is a failure
+    like any other.
     """
     try:
         parsed = json.loads(text)

@@ -29,7 +29,7 @@ class Subject:
 def event(
     subject: Subject, kind: EventType, reason: str, message: str, now: datetime, count: int = 1
 ) -> dict[str, Any]:
-    """The manifest of one Event, said `count` times; `now` is wall time, aware."""
+    """The manifest of one Event, counted `count` times; `now` is wall time, aware."""
     stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     involved = {
         "apiVersion": subject.api_version,

@@ -12,9 +12,9 @@ SHORT = 40
 
 
 def lean(manifest: Manifest) -> Manifest:
-    """The object in half the memory.
+    """The object, in half the memory.
 
-    Without the note of who has written which field, which nobody asks for; and with names and short
+    Without the note of who has written which field, which nobody needs; and with names and short
     words that all objects share.
     """
     kept: Manifest = _shared(_without_writers(manifest))

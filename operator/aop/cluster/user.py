@@ -1,7 +1,7 @@
 """The cluster as a person reaches it: by their kubeconfig, with their own rights.
 
-Where the operator's client belongs to a ServiceAccount that may do all it needs, a person may lack
-any right, so that what was refused is remembered as a right that can be asked for.
+The operator's client belongs to a ServiceAccount that may do all it needs. A person may lack any
+right, so each refusal is remembered as a right for which they can ask.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from aop.terms import ObjectKey
 from aop.terms.kinds import Kind
 
 MANAGER = "kubectl-aop"
-"""In whose name a person's changes are noted."""
+"""The name under which Kubernetes notes a person's changes."""
 DEFAULT_FILE = Path("~/.kube/config")
 """Where kubectl looks when KUBECONFIG is not set."""
 OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -51,13 +51,13 @@ class Right(NamedTuple):
 
     @property
     def question(self) -> str:
-        """The command that tells whether one has it."""
+        """The command that shows whether one has it."""
         scope = f"-n {self.namespace}" if self.namespace else "-A"
         return f"kubectl auth can-i {self.verb} {self.resource} {scope}"
 
 
 class UserCluster(Cluster):
-    """A client in whose name a person's own changes are noted."""
+    """A client for changes that a person makes."""
 
     def __init__(self, client: ApiClient) -> None:
         super().__init__(client, Lead.alone(Clock()), MANAGER)

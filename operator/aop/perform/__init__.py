@@ -1,10 +1,10 @@
 """One `Step` at a time, carried out.
 
-This, and the keepers that it tells to, write everything for an object but its status and its
-Events.
+This module, and the keepers to which it hands a write, write everything for an object except its
+status and its Events.
 
 Every write is safe against a second writer: ConfigMaps, Secrets and the record go out with the
-resourceVersion that the decision was made on, an upload uses the recorded key pair, and a deletion
+resourceVersion on which the decision was made, an upload uses the recorded key pair, and a deletion
 names an id whose fingerprint was just read. After each effect the memory forgets what the effect
 can have changed, so that it is observed again.
 """
@@ -42,7 +42,7 @@ from aop.steps import (
 
 
 def _check_noted(manifest: dict[str, Any], pull: AuthenticatedOriginPull, text: str) -> None:
-    """What is taken away while it is written is not noted, and would be noted again and again."""
+    """Raise if something removes the record while it is written: else that would never end."""
     if ((manifest.get("metadata") or {}).get("annotations") or {}).get(RECORD_ANNOTATION) != text:
         raise Transient(
             f"Before the API server stores it, an admission webhook or policy of the cluster changes annotation {RECORD_ANNOTATION} of {pull.key}. "
@@ -102,9 +102,10 @@ class Performer:
     async def _note(
         self, step: Note, o: Observed, pull: AuthenticatedOriginPull, memory: Memory
     ) -> None:
-        """Whoever may refuse a change of the object must not hold up what protects.
+        """Write the record.
 
-        Nor may who holds it up: the change is then kept in memory.
+        Whoever refuses or delays a change of the object must not delay what protects: in that case
+        the change is kept in memory.
         """
         metadata = {
             "resourceVersion": pull.resource_version,
@@ -122,7 +123,7 @@ class Performer:
             _check_noted(manifest, pull, dump(step.record))
         except BaseException as error:
             # What was written, or what somebody else has written, is read before the next decision,
-            # if it can be.
+            # if possible.
             memory.shown_s = float("-inf")
             if isinstance(error, TimeoutError):
                 error = Transient(f"cannot write the record on {pull.key} within {NOTE_S:.0f} s")

@@ -1,7 +1,7 @@
 """Key pairs, written into the Secrets that we fill: issued, put beside the one in use, promoted.
 
-A Secret is created by POST and replaced with the resourceVersion that was read just before, so that
-no key that is in use is ever written over.
+A Secret is created by POST and replaced with the resourceVersion that was read just before, so no
+key that is in use is ever overwritten.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class KeyWriter:
         self._clock = clock
 
     async def issue_first(self, pull: AuthenticatedOriginPull) -> None:
-        """Create the Secrets. Raises `Conflict` where one is there by now."""
+        """Create the Secrets. Raises `Conflict` if one exists by now."""
         secret, recipe = generated(pull), recipe_of(pull)
         authority = await self._authority(pull, authority_name(secret), recipe)
         issued = await asyncio.to_thread(issue_leaf, recipe, authority, self._clock.wall())
@@ -60,7 +60,7 @@ class KeyWriter:
     async def issue_next(self, pull: AuthenticatedOriginPull) -> None:
         """Put a successor beside the leaf in use.
 
-        Raises `Conflict` where the Secret has changed since it was looked at.
+        Raises `Conflict` if the Secret has changed since it was looked at.
         """
         secret, recipe = generated(pull), recipe_of(pull)
         manifest = await self._own_secret(secret, pull.spec.zone.name, following=None)
@@ -73,14 +73,14 @@ class KeyWriter:
     async def promote(self, step: Promote, pull: AuthenticatedOriginPull) -> None:
         """Make the next leaf the one in use.
 
-        Raises `Conflict` where the Secret has changed since it was looked at.
+        Raises `Conflict` if the Secret has changed since it was looked at.
         """
         secret = generated(pull)
         manifest = await self._own_secret(secret, pull.spec.zone.name, following=step.pin)
         await self._replace(secret, {**manifest, "data": promoted(manifest["data"])})
 
     async def _replace(self, secret: ObjectKey, body: dict[str, Any]) -> None:
-        """Write the Secret, which is read anew whatever became of that."""
+        """Write the Secret, which is then read anew whatever came of it."""
         try:
             await self._cluster.replace(Kind.SECRET, secret, body)
         finally:
@@ -89,7 +89,7 @@ class KeyWriter:
     async def _own_secret(
         self, secret: ObjectKey, zone: str, *, following: Pin | None
     ) -> dict[str, Any]:
-        """Our Secret as it is now, with the next leaf that the decision was made on.
+        """Our Secret as it is now, with the next leaf on which the decision was made.
 
         Another process may have been faster.
         """
@@ -109,8 +109,8 @@ class KeyWriter:
     ) -> Authority:
         """The authority that signs.
 
-        The one that is there if it still can, else a new generation, stored before it signs
-        anything.
+        It is the one that is there if that still can sign. Otherwise it is a new generation, which
+        is stored before it signs anything.
         """
         manifest = await self._cluster.fetch(Kind.SECRET, key)
         present = (
@@ -153,13 +153,13 @@ def generated(pull: AuthenticatedOriginPull) -> ObjectKey:
 
 
 def key_secret(pull: AuthenticatedOriginPull) -> ObjectKey:
-    """The Secret that holds the key pair, whoever fills it."""
+    """The Secret that contains the key pair, whoever fills it."""
     reference = pull.spec.certificate.secret_ref
     return ObjectKey(pull.key.namespace, reference.name) if reference else generated(pull)
 
 
 def recipe_of(pull: AuthenticatedOriginPull) -> Recipe:
-    """What is to be generated, by the spec."""
+    """What to generate, by the spec."""
     generate = pull.spec.certificate.generate
     if generate is None:
         raise LookupError(f"{pull.key} refers to a Secret, so nothing is generated")

@@ -1,4 +1,4 @@
-"""Cloudflare's half of what is done: certificates uploaded and deleted, the zone's setting set.
+"""Cloudflare's half of the effects: certificates and the zone's setting.
 
 An upload uses the recorded key pair, and a deletion names an id whose fingerprint was just read.
 """
@@ -32,7 +32,7 @@ from aop.steps import Delete, SetEnabled, Upload
 from aop.terms import ObjectKey, Pin
 
 UNLISTED_S = 60.0
-"""For how long Cloudflare may call a certificate known before its list, which lags by up to a
+"""For how long Cloudflare may say that it has a certificate before its list, which lags by up to a
 minute, has to show it (facts: cloudflare#list-lag)."""
 
 
@@ -51,10 +51,10 @@ class ZoneWriter:
         pull: AuthenticatedOriginPull,
         memory: Memory,
     ) -> None:
-        """Proofs and the quiet period begin again, also when the answer is lost.
+        """Make a change; proofs and the quiet period begin again, even if the answer is lost.
 
-        Only a refusal tells that nothing has changed. What was refused a short time ago is not even
-        asked for: the client raises the same again.
+        Only a refusal shows that nothing has changed. For what was refused a short time ago no call
+        is made: the client raises the same exception again.
         """
         refused, what = memory.cloudflare.refused, changed_thing(step)
         try:
@@ -69,8 +69,8 @@ class ZoneWriter:
             if isinstance(error, CloudflareError) and error.may_have_changed:
                 memory.cloudflare.listed.forget()
                 changed_by_us(memory, self._clock.now())
-            # A call that only waits its turn among our own, or that this process may not make any
-            # more, was refused by nobody.
+            # Nobody has refused a call that only waits its turn among our own, or that this process
+            # may no longer make.
             if not (isinstance(error, RateLimited | Withheld) and error.failure is None):
                 refused[what] = error.message
             raise
@@ -105,8 +105,8 @@ class ZoneWriter:
     async def _found_again(self, step: Upload, token: Access, memory: Memory) -> bool:
         """Whether the certificate that is there already is known by its id.
 
-        It may have come back under its old one, which the list is slow to show. Else the list will
-        show it: an upload whose answer was lost, or a deletion under way
+        It may have come back under its old id, which the list is slow to show. Otherwise the list
+        will show it: an upload whose answer was lost, or a deletion under way
         (facts: cloudflare#ids-that-come-back, cloudflare#tombstones).
         """
         cloudflare = memory.cloudflare
@@ -175,16 +175,16 @@ def _leaf_of(pin: Pin, secret: ObjectKey, data: dict[str, str]) -> KeyedLeaf | N
 
 
 def changed_thing(step: Upload | Delete | SetEnabled) -> str:
-    """What is told to be unchanged if Cloudflare refuses the step."""
+    """What is said to be unchanged if Cloudflare refuses the step."""
     if isinstance(step, SetEnabled):
         return ENABLED
     return step.certificate_id if isinstance(step, Delete) else step.pin.sha256
 
 
 def unlisted(error: AlreadyExists, pull: AuthenticatedOriginPull, leaf: Pin) -> CloudflareError:
-    """What to say of a certificate that is there and is not shown.
+    """What to say about a certificate that is there and is not listed.
 
-    For a minute nothing but patience helps, then the message says how to do without it.
+    For a minute only patience helps; after that the message says how to do without it.
     """
     if error.lasting_s < UNLISTED_S:
         return error
@@ -201,7 +201,7 @@ def unlisted(error: AlreadyExists, pull: AuthenticatedOriginPull, leaf: Pin) -> 
 
 
 def access(memory: Memory, priority: Priority) -> Access:
-    """The token that the decision was made with, at this priority."""
+    """The token with which the decision was made, at this priority."""
     if memory.cloudflare.access is None:
         raise Blocked(Reason.TOKEN_SECRET_NOT_FOUND, "the API token is not known")
     return memory.cloudflare.access.at(priority)

@@ -1,4 +1,4 @@
-"""The eyes: asks replicas directly and hosts through the edge, and tells what was answered.
+"""The eyes: asks replicas directly and hosts through the edge, and reports what they answered.
 
 It draws no conclusion.
 

@@ -1,6 +1,6 @@
-"""What asking gives: an answer, or why there is none.
+"""What a question brings: an answer, or why there is none.
 
-No conclusions; those are drawn by pure code from the `Observed`.
+No conclusions: pure code draws them from the `Observed`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ class FailureKind(StrEnum):
     """
 
     TIMEOUT = "timeout"
-    """Nothing came in time; `Failure.text` tells whether it hung in connecting, in the TLS
-    handshake or in waiting for the answer."""
+    """Nothing came in time. `Failure.text` says whether connecting, the TLS handshake or the answer
+    hung."""
     NAME = "name"
     """The name could not be resolved."""
     REFUSED = "refused"
     """No connection: the other machine says that nobody listens there."""
     UNREACHABLE = "unreachable"
-    """No connection: no way leads there. Whether anybody listens is not known, and others may reach
+    """No connection: there is no route. Whether anybody listens is not known, and others may reach
     it all the same."""
     RESET = "reset"
     """The connection was made and then closed before the answer was complete. A TLS 1.3 server that
@@ -56,5 +56,4 @@ class Answer:
     """The first 4 KiB; bytes that are not UTF-8 are replaced."""
     location: str | None = None
     cf_ray: str | None = None
-    """Only there when the answer came through the edge; it rides along in every message about
-    it."""
+    """Only there if the answer came through the edge; every message about it contains it."""

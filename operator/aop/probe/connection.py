@@ -1,7 +1,7 @@
 """One fresh connection, and HTTP/1.1 GETs over it.
 
-Every way that can go wrong is turned into a `Failure`. The only place that opens sockets towards
-origins and the edge. A `Route` says where to and with which TLS context.
+Whatever goes wrong becomes a `Failure`. This is the only place that opens sockets towards origins
+and the edge. A `Route` says where to, and with which TLS context.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import h11
 from aop.probe.answers import Answer, Failure, FailureKind
 
 BODY_LIMIT = 4096
-"""Bytes of a body that are kept; a check answer has about 100."""
+"""How many bytes of a body are kept; a check answer has about 100."""
 HEAD_LIMIT = 16 * 1024
-"""Bytes of a status line with its headers; more is a `PROTOCOL` failure."""
+"""How many bytes a status line with its headers may have; more is a `PROTOCOL` failure."""
 USER_AGENT = "aop-operator"
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -37,7 +37,7 @@ class Route:
     host: str
     """Host header and, over TLS, SNI."""
     address: str
-    """IP address or DNS name that is connected to."""
+    """The IP address or DNS name to connect to."""
     port: int
     tls: ssl.SSLContext | None = None
     """None: plaintext."""
@@ -49,7 +49,7 @@ class Route:
 
 
 class Stage(StrEnum):
-    """How far a connection has come; the words go into the text of a failure."""
+    """How far a connection has got; the words go into the text of a failure."""
 
     CONNECTING = "connecting"
     HANDSHAKE = "the TLS handshake"
@@ -72,7 +72,7 @@ class Connection:
         self._ended = False
         self.stage = Stage.CONNECTING
         self.reusable = False
-        """The last answer is complete and the other side keeps the connection open."""
+        """Whether the last answer is complete and the other side keeps the connection open."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -108,8 +108,8 @@ class Connection:
 
     async def _open(self, timeout_s: float) -> Streams:
         route = self._route
-        # A label of more than 63 characters, which Kubernetes allows in an Ingress: said here, else
-        # the event loop logs it as a bug.
+        # A label of more than 63 characters, which Kubernetes allows in an Ingress: reported here,
+        # because otherwise the event loop logs it as a bug.
         route.host.encode("idna")
         connected = await self._connect(timeout_s)
         self.stage = Stage.HANDSHAKE
@@ -226,7 +226,7 @@ class Connection:
 async def _resolve(address: str, port: int) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
     """Addresses to connect to; raises socket.gaierror.
 
-    An IP address costs no thread: slow DNS must not hold up asking replicas.
+    An IP address needs no thread: slow DNS must not delay asking replicas.
     """
     try:
         version = ipaddress.ip_address(address).version

@@ -1,7 +1,7 @@
-"""Ask the edge for a host, as a visitor would, and bring back what the check path behind it told.
+"""Ask the edge for a host, as a visitor would, and bring back what the check path behind it says.
 
-Whether an answer is proof, loss or silence is decided by pure code from the body (`presented`,
-`nonce`) and the headers.
+Pure code decides from the body (`presented`, `nonce`) and the headers whether an answer is a proof,
+a loss or silence.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A client certificate with its key, which can be presented and not read."""
+"""A client certificate with its key, which can be presented but not read."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ class ClientIdentity:
 
 
 def unverified_context() -> ssl.SSLContext:
-    """For asking origins.
+    """A context for asking origins.
 
-    It speaks TLS 1.2 or later and HTTP/1.1, takes whatever certificate the server has, and presents
-    none.
+    It speaks TLS 1.2 or later and HTTP/1.1, accepts whatever certificate the server has, and
+    presents none.
 
-    Python offers an earlier session only when it is handed one, and nobody here does: every
-    handshake is a full one.
+    Python offers an earlier session only if it is given one, and nobody does here: every handshake
+    is a full one.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -104,7 +104,7 @@ def _in_memory(pem: bytes) -> BinaryIO:
 
 
 def _in_pipe(pem: bytes) -> BinaryIO:
-    """Where there is no memfd (macOS): a pipe.
+    """Without memfd (macOS), a pipe.
 
     It holds 16 KiB without a reader, ten times the largest key that is accepted.
     """

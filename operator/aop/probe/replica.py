@@ -1,7 +1,7 @@
 """Ask one replica of an origin how it treats one host.
 
-Without a certificate, with ours, with the next, with a stranger's. What the answers mean (`Mode`,
-accepted leaves, the revision in force) is said by the origin kind's pure parser.
+Without a certificate, with ours, with the next one, with a stranger's. The origin kind's pure
+parser says what the answers mean (`Mode`, accepted leaves, the revision in force).
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from aop.probe.connection import Connection, Route, Stage
 from aop.probe.identity import ClientIdentity, unverified_context
 
 CLAIMED = "claimed"
-"""What a header says that comes with no certificate: any value passes for another one."""
+"""The value of a header that is sent without a certificate: any value passes for another
+certificate."""
 MOST_CONTEXTS = 512
-"""TLS contexts that are kept, each of 20 KB."""
+"""How many TLS contexts are kept, each of 20 KB."""
 
 
 class Presented(StrEnum):
@@ -49,7 +50,7 @@ class Paths:
     """The two exact paths that are ours on every host; queries may be part of them."""
 
     check: str
-    """Exempt from refusal: tells the revision and what was presented."""
+    """Exempt from refusal: shows the revision and what was presented."""
     gate: str
     """Not exempt: 204, or the origin's refusal."""
 
@@ -58,9 +59,9 @@ class Paths:
 class Asked:
     """What one replica answered to one host with one certificate.
 
-    Both answers come over one connection wherever the replica keeps it open after the first, so
-    that the gate's answer belongs to the revision that the check told; else (a refused check closes
-    it) the gate was asked over a connection of its own.
+    Both answers come over one connection if the replica keeps it open after the first, so that the
+    gate's answer belongs to the revision that the check showed. Otherwise (a refused check closes
+    it) the gate was asked over another connection.
     """
 
     host: str
@@ -72,9 +73,9 @@ class Asked:
 class ReplicaProbe:
     """Asks replicas; built once per process.
 
-    `timeout_s` bounds each answer including the connection that it needs; three of them at most
+    `timeout_s` bounds each answer including the connection that it needs; at most three of them
     bound one certificate's turn. At most `connections_per_replica` connections to one replica are
-    open at a time, and waiting for one's turn is not counted as its time.
+    open at a time, and waiting for a turn does not count.
     """
 
     def __init__(self, *, timeout_s: float, connections_per_replica: int = 4) -> None:
@@ -95,10 +96,10 @@ class ReplicaProbe:
     ) -> tuple[Asked, ...]:
         """Ask for `host` without a certificate and with each of `identities`.
 
-        Who comes without one claims in the headers `told_by` to have come with one.
+        The request without one claims in the headers `told_by` that it has one.
 
-        The answers in the order of `Presented`. Each time on a fresh connection with a full TLS
-        handshake, SNI and Host both `host`.
+        Returns the answers in the order of `Presented`. Each uses a fresh connection with a full
+        TLS handshake, SNI and Host both `host`.
         """
         contexts = {Presented.NONE: self._anonymous} | {
             presented: await self._context(identity) for presented, identity in identities.items()
@@ -121,7 +122,7 @@ class ReplicaProbe:
         )
 
     async def _context(self, identity: ClientIdentity) -> ssl.SSLContext:
-        """The one of this identity, made anew where it was not used for long."""
+        """The context of this identity, made anew if it was not used for long."""
         known = self._contexts.get(identity.sha256)
         if known is None:
             known = self._contexts[identity.sha256] = await asyncio.to_thread(identity.context)

@@ -1,7 +1,7 @@
-"""What people and tools read, from the same `Observed` that the rules decided on. Pure.
+"""What people and tools read, from the same `Observed` on which the rules decided. Pure.
 
-Conditions are observations: no rule reads them. `Ready` sums up; its message alone tells what is
-awaited, since when, and what to do. The messages hold no counters that move every second, so that a
+Conditions are observations: no rule reads them. `Ready` sums up, and its message alone says what is
+awaited, since when, and what to do. No message contains a counter that moves every second, so a
 status is written only when something happened.
 """
 
@@ -54,13 +54,14 @@ __all__ = [
 ]
 
 LONGEST = 2000
-"""Characters of a message."""
+"""How many characters a message may have."""
 
 
 def status_of(o: Observed, step: Step, previous: Status) -> Status:
     """The whole status.
 
-    `previous` lends its transition times, and what it says of the zone while that cannot be read.
+    `previous` provides the transition times, and what to say about the zone while that cannot be
+    read.
     """
     findings = {
         ConditionType.CERTIFICATE_READY: certificate_ready(o),
@@ -95,7 +96,7 @@ def status_of(o: Observed, step: Step, previous: Status) -> Status:
 def failed(
     generation: int, now: datetime, reason: Reason, message: str, previous: Status, *, stalled: bool
 ) -> Status:
-    """The status when there is nothing observed to speak of: an invalid spec, an outage, a bug.
+    """The status when nothing was observed: an invalid spec, an outage, a bug.
 
     What was seen before stays.
     """
@@ -129,7 +130,7 @@ def conditions(
 ) -> tuple[Condition, ...]:
     """Conditions with their transition times.
 
-    They move only when the truth moves (Kubernetes API conventions).
+    These change only when the truth does (Kubernetes API conventions).
     """
     result = []
     for kind, finding in findings.items():

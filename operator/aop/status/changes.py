@@ -9,12 +9,12 @@ _RAY = re.compile(r",? ?cf-ray [0-9a-z-]+", re.IGNORECASE)
 
 
 def without_rays(text: str) -> str:
-    """The text without the ids of requests at Cloudflare, each of which is another one."""
+    """The text without the ids of requests at Cloudflare, which differ each time."""
     return _RAY.sub("", text)
 
 
 def merge_patch(shown: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-    """What makes `wanted` of `shown` as a JSON merge patch: what is gone is null at every depth."""
+    """The JSON merge patch from `shown` to `wanted`: what is gone is null at every depth."""
     patch: dict[str, Any] = dict.fromkeys(shown.keys() - wanted.keys())
     for name, value in wanted.items():
         before = shown.get(name)

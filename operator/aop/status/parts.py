@@ -41,7 +41,8 @@ from aop.terms import Mode
 def removing_since(o: Observed, previous: Status) -> datetime | None:
     """Since when a removal refuses nobody.
 
-    Written anew where the wall clock was set meanwhile, else it would count what was never waited.
+    It is written anew if the wall clock was set meanwhile; otherwise it would count time that
+    nobody has waited.
     """
     if o.removing_since is None:
         return previous.removing_since or (
@@ -52,14 +53,14 @@ def removing_since(o: Observed, previous: Status) -> datetime | None:
 
 
 def alerts_status(o: Observed, previous: Status) -> AlertsStatus | None:
-    """What was done about `spec.alerts`; what was last told of it while it cannot be looked at."""
+    """What was done about `spec.alerts`, or the last status of it while it cannot be looked at."""
     return o.alerts.status if isinstance(o.alerts, ObservedAlerts) else previous.alerts
 
 
 def zone_status(o: Observed, previous: Status) -> ZoneStatus | None:
     """The zone as Cloudflare last showed it.
 
-    None where another object has it, because by this one tells whose it is.
+    None if another object has it, because this field shows whose it is.
     """
     if claimant(o) is not None:
         return None
@@ -69,10 +70,10 @@ def zone_status(o: Observed, previous: Status) -> ZoneStatus | None:
 
 
 def certificate_status(o: Observed, previous: Status) -> CertificateStatus | None:
-    """The certificate that the zone presents; where it presents none of ours, the one to come.
+    """The certificate that the zone presents; if that is none of ours, the one to come.
 
-    A renewal that is stuck shows in what is presented alone. While Cloudflare cannot be read, what
-    it last showed stands.
+    So a renewal that is stuck shows only in the certificate that is presented. While Cloudflare
+    cannot be read, what it last showed stands.
     """
     if claimant(o) is not None:
         return None
@@ -99,7 +100,7 @@ def certificate_status(o: Observed, previous: Status) -> CertificateStatus | Non
 def enforcement_of(o: Observed) -> Mode | None:
     """How far all origins go; None while one of them does not answer.
 
-    None also where another object has the zone: what they do there is its doing.
+    None also if another object has the zone: then that object decides what they do.
     """
     if claimant(o) is not None:
         return None
@@ -112,16 +113,17 @@ def enforcement_of(o: Observed) -> Mode | None:
 def mode_of(origin: ObservedOrigin) -> Mode | None:
     """How far an origin goes.
 
-    It is the least strict mode of any replica towards the hosts that it is strictest with; None
-    while none tells.
+    It is the least strict mode of any replica towards the hosts with which it is strictest; None
+    while no replica shows one.
     """
     return min((r.strictest for r in telling(origin)), default=None)
 
 
 def telling(origin: ObservedOrigin) -> tuple[ObservedReplica, ...]:
-    """The replicas that tell what they do.
+    """The replicas that show what they do.
 
-    None where somebody has changed our text: what was seen of them before is no protection now.
+    None of them if somebody has changed our text: what was seen of them before is no protection
+    now.
     """
     if not configured(origin).intact:
         return ()
@@ -153,8 +155,8 @@ def hosts_status(o: Observed) -> HostsStatus:
 def proof_status(o: Observed, previous: Status) -> ProofStatus | None:
     """Since when every proven host presents our certificate.
 
-    A restart looks anew and begins no proof anew for whoever reads this: what was told stands while
-    the same hosts are proven.
+    After a restart the operator looks anew, but for readers no proof begins anew: the last status
+    stands while the same hosts are proven.
     """
     runs = [e for host in in_scope(o) if verified(o, host) and (e := o.evidence_of(host)).since]
     if not runs:

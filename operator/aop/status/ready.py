@@ -1,6 +1,6 @@
 """`Ready`, in which everything comes together, and what kstatus wants beside it.
 
-Its message alone tells what is awaited, since when, and what to do.
+Its message alone says what is awaited, since when, and what to do.
 """
 
 from __future__ import annotations
@@ -34,15 +34,16 @@ from aop.steps import Block, Done, Step, Wait
 from aop.terms import Mode
 
 MOST_NAMED = 8
-"""Hosts, and open names, that one message tells of; status.hosts lists more."""
+"""How many hosts, and how many open names, one message names; status.hosts lists more."""
 REPROVING = frozenset({Reason.WAITING_FOR_PROOF, Reason.EDGE_SILENT, Reason.EDGE_NOT_PROVEN})
-"""Waits in which what is enforced stays enforced: silence or a restart, not loss."""
+"""Waits in which what is enforced stays enforced: for silence or a restart, not for a loss."""
 
 
 def summary(o: Observed, step: Step, findings: dict[ConditionType, Assessment]) -> Assessment:
     """Ready.
 
-    The spec is fulfilled, or what is done, awaited or blocked, since when, and what to do.
+    Either the spec is fulfilled, or it says what is done, awaited or blocked, since when, and what
+    to do.
     """
     if o.object.deleting:
         return Assessment(
@@ -106,9 +107,9 @@ def in_trouble(o: Observed) -> tuple[str, str] | None:
 
 
 def shown_by_the_edge(o: Observed) -> bool:
-    """The API cannot be read, for no fault of the user's, and the edge shows the rest.
+    """Whether the edge shows the rest while the API cannot be read, by no fault of the user's.
 
-    What the API would tell is seen all the same: the edge presents the wanted leaf.
+    What the API would say is seen all the same: the edge presents the wanted leaf.
     """
     hosts = set(required_hosts(o)) or set(in_scope(o))
     return (
@@ -137,7 +138,7 @@ def sentence_of(o: Observed, step: Step) -> str:
 
 
 def fulfilled(o: Observed) -> str:
-    """What holds, and what does not.
+    """What is so, and what is not.
 
     It names the hosts that are left out, what stays open beside them, and what this version does
     not do.
@@ -165,7 +166,7 @@ def fulfilled(o: Observed) -> str:
 
 
 def all_of(hosts: Sequence[str]) -> str:
-    """Every one of them, as a person counts."""
+    """All of them, as a person counts."""
     match len(hosts):
         case 1:
             return hosts[0]
@@ -178,7 +179,7 @@ def all_of(hosts: Sequence[str]) -> str:
 def unseen(o: Observed) -> str:
     """Hosts that are required and at which something else answers now.
 
-    The text goes on requiring them; whether something else serves visitors there is not seen.
+    The text goes on requiring them; whether something else serves visitors there cannot be seen.
     """
     odd = of_required(o, oddity)
     return (
@@ -189,7 +190,7 @@ def unseen(o: Observed) -> str:
 
 
 def worthless(o: Observed) -> str:
-    """Hosts that are required, and where whoever comes may pass for the edge."""
+    """Hosts that are required, and where anybody who comes may pass for the edge."""
     why = of_required(o, believed)
     return (
         f" Whoever knows the leaf, which is no secret, passes for the edge at present: {'; '.join(why[:MOST_NAMED])}."
@@ -204,7 +205,7 @@ def unprotected(o: Observed) -> list[str]:
 
 
 def of_required(o: Observed, what: Callable[[ObservedOrigin, str], str | None]) -> list[str]:
-    """What is to be said of hosts that are required, each with its name."""
+    """What to say about hosts that are required, each with its name."""
     if o.spec.enforcement_mode <= Mode.REQUEST:
         return []
     return [
@@ -226,8 +227,8 @@ def left_out_hosts(o: Observed) -> tuple[LeftOut, ...]:
 def beside(o: Observed) -> str:
     """What the object leaves open on the same controllers although every host is required.
 
-    That is other names, and wildcards without a proven sample. Another object may protect such a
-    name; that is told by that object.
+    These are other names, and wildcards without a proven sample. Another object may protect such a
+    name, and then that object says so.
     """
     if o.spec.enforcement_mode < Mode.REQUIRE:
         return ""
@@ -246,7 +247,7 @@ def beside(o: Observed) -> str:
 
 
 def covered(o: Observed, host: str) -> bool:
-    """The host is enforced as far as the spec asks, wherever it is served."""
+    """Whether the host is enforced as far as the spec asks, wherever it is served."""
     goal = o.spec.enforcement_mode
     claims = [
         configured(origin).claim for origin in o.origins if origin.wanted and host in origin.hosts

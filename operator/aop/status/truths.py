@@ -1,4 +1,4 @@
-"""The conditions beside `Ready`, each of which tells one thing."""
+"""The conditions beside `Ready`, each of which says one thing."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def certificate_ready(o: Observed) -> Assessment:
 
 
 def certificate_deployed(o: Observed) -> Assessment:
-    """Cloudflare holds the wanted leaf and says that it is active."""
+    """Cloudflare has the wanted leaf and says that it is active."""
     if (lost := zone_unknown(o)) is not None:
         return lost
     leaf = leaf_of_record(o)
@@ -109,7 +109,7 @@ def zone_enabled(o: Observed) -> Assessment:
 
 
 def zone_unknown(o: Observed) -> Assessment | None:
-    """What to say of Cloudflare when it could not be looked at."""
+    """What to say about Cloudflare if it could not be looked at."""
     if isinstance(o.zone, Unknown):
         return Assessment("Unknown", o.zone.reason or Reason.WAITING_FOR_CLOUDFLARE, o.zone.message)
     return (
@@ -180,9 +180,10 @@ def edge_verified(o: Observed) -> Assessment:
 
 
 def not_yet_to_be_seen(o: Observed) -> str | None:
-    """What must come first, before any request could arrive with the certificate.
+    """What must come first, before any request can arrive with the certificate.
 
-    None once Cloudflare presents it and an origin asks for it: what arrives otherwise is a fault.
+    None once Cloudflare presents it and an origin asks for it: from then on, other arrivals are a
+    fault.
     """
     if isinstance(o.zone, ObservedZone) and presented_by_us(o) is None:
         return "Cloudflare does not present the certificate yet."
@@ -235,9 +236,9 @@ def enforced(o: Observed) -> Assessment:
 
 
 def alerts_configured(o: Observed, previous: Status) -> Assessment | None:
-    """Cloudflare warns whom the spec names; None where nobody is named, and nothing is left of it.
+    """Cloudflare warns all whom the spec names; None if it names nobody and nothing is left of it.
 
-    What was told stands for the first look after a restart, while the spec is as it was.
+    The last status stands for the first look after a restart, as long as the spec is as it was.
     """
     if isinstance(o.alerts, ObservedAlerts):
         truth: Truth = "True" if o.alerts.holds else "False"

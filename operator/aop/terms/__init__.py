@@ -1,7 +1,7 @@
-"""The words that every floor above shares.
+"""The words that all floors above share.
 
-Which object, which host, how strict, which leaf, under which names in Kubernetes. At the bottom, so
-that nobody has to import an origin kind for a word.
+Which object, which host, how strict, which leaf, and the names in Kubernetes. They are at the
+bottom, so that nobody has to import an origin kind for a word.
 """
 
 from aop.terms.claims import Claim, Mode, Pin

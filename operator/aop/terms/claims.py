@@ -71,7 +71,7 @@ class Pin:
         return self.sha256[:8]
 
     def with_leaf_of(self, leaves: Mapping[str, str]) -> Pin:
-        """The same pin with its leaf, if `leaves` (base64 of DER, by SHA-256) has that."""
+        """The same pin with its leaf, if `leaves` (base64 of DER, by SHA-256) contains it."""
         der = leaves.get(self.sha256, self.der)
         return self if der == self.der else replace(self, der=der)
 
@@ -79,7 +79,7 @@ class Pin:
     def well_formed(self) -> bool:
         """Whether the digests are digests.
 
-        Nothing else may come to stand in an origin's text, whoever wrote it where we read it.
+        Nothing else may get into an origin's text, whoever wrote it where we read it.
         """
         return _SHA256.fullmatch(self.sha256) is not None and _SHA1.fullmatch(self.sha1) is not None
 
@@ -88,10 +88,10 @@ class Pin:
 class Claim:
     """What one AuthenticatedOriginPull asks of one origin: data, from which text is rendered.
 
-    In which order hosts and pins are named means nothing, so all of them are kept sorted.
+    The order of hosts and pins means nothing, so all of them are kept sorted.
 
-    `mode` OFF serves the check path and asks nobody. From REQUEST on the origin asks; hosts in
-    `enforced` go as far as `mode`, all other hosts under `patterns` stay at REQUEST. So `mode`
+    `mode` OFF serves the check path and asks nobody. From REQUEST on the origin asks. Hosts in
+    `enforced` go as far as `mode`; all other hosts under `patterns` stay at REQUEST. So `mode`
     alone bounds how strict the claim can be.
     """
 
@@ -110,11 +110,10 @@ class Claim:
     pins: tuple[Pin, ...] = ()
     """Leaves accepted for the zone's hosts; sorted."""
     flush_count: int = 0
-    """Counts deliberate re-publications of the same text: a new revision flushes TLS sessions that
-    hold a proof back."""
+    """Counts the deliberate re-publications of the same text: a new revision flushes TLS sessions
+    that hold a proof back."""
     excepted: tuple[str, ...] = ()
-    """Concrete hosts at REQUEST although the server of an enforced wildcard takes their requests;
-    sorted."""
+    """Concrete hosts at REQUEST although the server of an enforced wildcard serves them; sorted."""
 
     def __post_init__(self) -> None:
         for name in ("patterns", "enforced", "pins", "excepted"):
@@ -140,9 +139,9 @@ class Claim:
         return tuple(host for host in self.enforced if not host.startswith("*."))
 
     def _milder_than(self, other: Claim) -> set[str]:
-        """What is no stricter here than there by an exception.
+        """The hosts at which an exception makes this claim no stricter than the other.
 
-        It still has one, or the wildcard that it was excepted from is gone.
+        The exception still exists, or the wildcard from which the host was excepted is gone.
         """
         gone = {
             host
@@ -160,7 +159,7 @@ class Claim:
     def asks_no_more_than(self, other: Claim | None) -> bool:
         """Whether it refuses nobody whom `other` serves.
 
-        That is what may be written at once, whatever else stands in the way.
+        Such a claim may be written at once, whatever else stands in the way.
         """
         if other is None or self.mode > other.mode:
             return False

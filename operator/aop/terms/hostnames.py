@@ -12,17 +12,17 @@ _HOST = re.compile(
 def is_host(name: str) -> bool:
     """Whether `name` is a lower-case DNS name of at least two labels, or `*.` and one.
 
-    Nothing else may stand in an origin's text.
+    Nothing else may get into an origin's text.
     """
     return len(name) <= 255 and _HOST.fullmatch(name) is not None
 
 
 def covers(pattern: str, host: str) -> bool:
-    """Whether a hostname pattern of the resource holds for a concrete host.
+    """Whether a hostname pattern of the resource covers a concrete host.
 
     A pattern is `www.example.com` or `*.example.com`. A wildcard covers every name below it, at any
-    depth, and not the name itself: the meaning of `*.` in nginx's `map … hostnames` and in the
-    `server_name` of a wildcard Ingress, which is what decides about a request.
+    depth, but not the name itself. That is what `*.` means in nginx's `map … hostnames` and in the
+    `server_name` of a wildcard Ingress, which decides about a request.
     """
     return (
         host.endswith(pattern[1:]) and host != pattern[1:]

@@ -1,8 +1,8 @@
 """How pins and moments are written down: in the record on the object, and in claims on an origin.
 
 Short, because the annotations of an object share 256 KiB (facts: kubernetes#size-of-an-object), and
-in one form only: of digests nothing but digests passes, because they end up in the text of a
-controller that serves others too, and whoever may edit an annotation may write there.
+in one form only. Only real digests pass, because they end up in the text of a controller that
+serves others too, and whoever may edit an annotation may write there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Content = TypeVar("Content")
 
 
 class Written(RootModel[Content]):
-    """A JSON list whose parts have fixed places; what is not exactly of its form is none."""
+    """A JSON list whose parts have fixed places; what does not have exactly its form is none."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -28,8 +28,8 @@ class Written(RootModel[Content]):
 Seconds = Annotated[int, Field(ge=-62_135_596_800, le=253_402_300_799)]
 """A moment in whole seconds since 1970 in UTC, within the years that a `datetime` has."""
 
-# The last sign holds only some of the digest's bits; the others are zero, so that a digest has one
-# form.
+# The last character has only some of the digest's bits; the others are zero, so that a digest has
+# only one form.
 Sha256 = Annotated[
     str, StringConstraints(pattern=r"\A[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]\z", max_length=43)
 ]
@@ -76,7 +76,7 @@ def seconds(time: datetime) -> int:
 def seconds_after(time: datetime) -> int:
     """The moment as `Seconds`, rounded up.
 
-    What lasts until then does not end before, and what is noted at last seems no older than it is.
+    What lasts until then does not end earlier, and what is noted last seems no older than it is.
     """
     return math.ceil(time.timestamp())
 
