@@ -1,9 +1,9 @@
 """Why a condition is as it is.
 
-One row for each reason, and the only place that tells what it means and what helps. The tables of
-docs/status.md and docs/reference.md are written from here, the status takes its remedies from here,
-and so does the reading of Cloudflare what it has to read again soon. At the bottom of the floors,
-because whoever raises `Blocked` names one.
+One row for each reason, and the only place that says what it means and what helps. The tables of
+docs/status.md and docs/reference.md are made from it, the status takes its remedies from it, and
+the reader of Cloudflare learns from it what to read again soon. It is at the bottom of the floors,
+because whoever raises `Blocked` names a reason.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Reason(StrEnum):
     ) -> Self:
         """A row; `reread` is a list of words.
 
-        With a code alone it looks a reason up: no row is that short, as a test sees to.
+        With a code alone it looks a reason up. A test makes sure that no row is that short.
         """
         reason = str.__new__(cls, code)
         reason._value_ = code

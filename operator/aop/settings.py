@@ -26,7 +26,7 @@ _CONFIG_MAP = re.compile(rf"{_LABEL}/{_SUBDOMAIN}")
 
 
 class SettingsError(ValueError):
-    """The environment holds something that cannot be used.
+    """The environment contains something that cannot be used.
 
     The message names each variable and what is wrong with it.
     """
@@ -58,7 +58,7 @@ class ConnectTo(NamedTuple):
         return cls(_host(host), _port(port), _host(to_host), _port(to_port))
 
     def matches(self, host: str, port: int) -> bool:
-        """True if a connection to `host` and `port` is to be redirected."""
+        """True if a connection to `host` and `port` has to be redirected."""
         return (self.host is None or self.host.casefold() == host.casefold()) and self.port in {
             None,
             port,
@@ -89,7 +89,7 @@ def _port(text: str) -> int | None:
 
 
 def _words(value: Any) -> Any:
-    """Words separated by commas; what is no text stays as it is."""
+    """Words separated by commas; anything but text stays as it is."""
     return (
         tuple(word for part in value.split(",") if (word := part.strip()))
         if isinstance(value, str)
@@ -295,7 +295,7 @@ class Settings(BaseSettings):
     def serves(self, namespace: str | None) -> bool:
         """Whether AuthenticatedOriginPulls of that namespace are served.
 
-        What they name there is watched.
+        Then what they name there is watched, too.
         """
         return not self.watch_namespaces or namespace in self.watch_namespaces
 
@@ -303,8 +303,7 @@ class Settings(BaseSettings):
     def load(cls) -> Settings:
         """Read the environment.
 
-        Raises:
-            SettingsError: a variable cannot be used; the message names it and says why.
+        Raises `SettingsError` if a variable cannot be used; the message names it and says why.
         """
         try:
             return cls()

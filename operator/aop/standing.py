@@ -32,14 +32,13 @@ LOOKING = REPROVING | {
 }
 """Waits during which a look may still be to come, as after a restart or at a new pod."""
 NO_ANSWER_S = 30.0
-"""How long an answer that does not come may be still to come."""
+"""For how long an answer that has not come may still be to come."""
 
 
 def yet_to_be_seen(o: Observed, step: Step, previous: Status) -> bool:
-    """The object was Ready, some of that was not seen again yet, and nothing was seen otherwise.
+    """Whether the object was Ready, part of that was not seen again, and nothing contradicts it.
 
-    What was told last then stands: Ready is left for a fact, never for a look that is still to
-    come.
+    Then the last status stands: a fact ends Ready, and never a look that is still to come.
     """
     ready = previous.condition(ConditionType.READY)
     if (
@@ -65,9 +64,9 @@ def yet_to_be_seen(o: Observed, step: Step, previous: Status) -> bool:
 
 
 def stands_for(o: Observed, step: Step) -> timedelta:
-    """How long what was told last stands: until every object has had its turn at being looked at.
+    """How long the last status stands: until every object has had its turn to be looked at.
 
-    Whoever was asked and gave no answer has had it.
+    An object that was asked about and gave no answer has had it.
     """
     in_vain = asked_in_vain(o)
     patience = timedelta(seconds=NO_ANSWER_S if in_vain else o.limits.looks_to_come_s)
@@ -77,7 +76,7 @@ def stands_for(o: Observed, step: Step) -> timedelta:
 
 
 def asked_in_vain(o: Observed) -> bool:
-    """Cloudflare, the API server or a replica was asked and gave no answer."""
+    """Whether Cloudflare, the API server or a replica was asked and gave no answer."""
     return (isinstance(o.zone, Unknown) and not o.zone.postponed) or any(
         isinstance(origin.replicas, Unknown) or any(one.error for one in origin.replicas)
         for origin in o.origins
@@ -85,24 +84,25 @@ def asked_in_vain(o: Observed) -> bool:
 
 
 def is_only_postponed(o: Observed) -> bool:
-    """Cloudflare was not asked about the zone yet, because the operator asks it about others first.
+    """Whether all that is missing is a look at Cloudflare, which is asked about others first.
 
-    That is no failure, and takes as long as the budget of calls makes it take. Who does not answer
-    meanwhile is named all the same.
+    That is no failure, and takes as long as the budget of calls makes it take. Whatever was asked
+    and does not answer is named all the same.
     """
     return isinstance(o.zone, Unknown) and o.zone.postponed and not asked_in_vain(o)
 
 
 def is_otherwise_at_cloudflare(o: Observed) -> bool:
-    """Cloudflare, or the Secret, was seen and does not show what Ready says."""
+    """Whether Cloudflare, or the Secret, was seen and contradicts Ready."""
     findings = certificate_ready(o), certificate_deployed(o), zone_enabled(o)
     return any(finding.truth == "False" for finding in findings)
 
 
 def arrives_otherwise(o: Observed, host: str) -> bool:
-    """The host's requests come without our certificate, or for a while none comes.
+    """Whether the host's requests come without our certificate, or for a while none comes.
 
-    Not asked yet is neither, and one request that came to nothing is no answer either.
+    If it was not asked yet, that is neither, and a single request without an answer is not enough
+    either.
     """
     evidence, wanted = o.evidence_of(host), wanted_leaf(o)
     ours = {None, wanted.sha256} if wanted else {None}
@@ -112,7 +112,7 @@ def arrives_otherwise(o: Observed, host: str) -> bool:
 
 
 def is_otherwise_at(o: Observed, origin: ObservedOrigin) -> bool:
-    """The origin's text, or a replica that was asked, does not do what the spec asks."""
+    """Whether the origin's text, or a replica that was asked, does not do what the spec asks."""
     if isinstance(origin.configured, Unknown) or not origin.wanted:
         return False
     claim = configured(origin).claim

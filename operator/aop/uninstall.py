@@ -1,8 +1,8 @@
 """The guard before an uninstall.
 
-Nothing may be served any more when the operator goes, because only it can put back what it changed.
-This is `aop-operator uninstall-guard`, which the chart's pre-delete hook runs as a Job under the
-operator's own ServiceAccount. It reads and never writes.
+When the operator goes, it must not serve anything any more, because only it can put back what it
+changed. This is `aop-operator uninstall-guard`, which the chart's pre-delete hook runs as a Job
+under the operator's own ServiceAccount. It reads and never writes.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ NO_HOOKS = "`helm uninstall --no-hooks` skips this check"
 
 
 async def obstacles(cluster: Cluster, settings: Settings) -> str | None:
-    """Why the operator must not be uninstalled yet, as a text for a person; None if it may.
+    """Why the operator must not be uninstalled yet, as a text for a person; None if it may be.
 
-    What cannot be looked at counts as an obstacle. A cluster without the resource has nothing to
+    What it cannot look at counts as an obstacle. A cluster without the resource has nothing to
     serve.
     """
     try:

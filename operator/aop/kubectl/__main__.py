@@ -1,9 +1,9 @@
 """The entry point of `kubectl aop`: the command line, and how a command ends.
 
-`argparse` does all that these few commands need, so there is no library to keep.
+`argparse` does all that these few commands need, so there is no further library.
 
-Exit status: 0 when done, 1 when it could not be done or is not so, 2 for a wrong command line, 3
-where rights are missing to see all of it, 130 when interrupted. No traceback is for a person;
+Exit status: 0 when done, 1 if it could not be done or is not so, 2 for a wrong command line, 3 if
+rights are missing to see all of it, 130 when interrupted. A person sees no traceback;
 KUBECTL_AOP_DEBUG=1 shows it.
 """
 
@@ -51,12 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def complain(text: str) -> None:
-    """Why nothing came of it."""
+    """Print why the command failed."""
     say("\n".join(paragraph(f"kubectl aop: {text}")))
 
 
 def parser() -> argparse.ArgumentParser:
-    """What may be asked for; the common flags may stand before the command too, as in kubectl."""
+    """The command line; the common flags may also come before the command, as in kubectl."""
     common = _common()
     root = argparse.ArgumentParser(
         prog="kubectl aop",

@@ -1,7 +1,7 @@
-"""What is taken for true where a person cannot see as far as the operator does. Pure.
+"""What is assumed where a person cannot see as far as the operator does. Pure.
 
-A pod's address is seldom reached from a desk, and a proof takes a window that nobody wants to wait
-for here. Each assumption is said.
+A pod's address can seldom be reached from a desk, and a proof takes a window for which nobody wants
+to wait here. Each assumption is named.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ NO_ANSWER = "no answer yet"
 
 @dataclass(frozen=True, slots=True)
 class Assumed:
-    """A world, and what of it was assumed, in sentences."""
+    """A world, and what in it was assumed, in sentences."""
 
     observed: Observed
     sentences: tuple[str, ...]
 
 
 def assumed(o: Observed, status: Status) -> Assumed:
-    """What was seen, with the operator's word for what cannot be seen from here."""
+    """What was seen, and what the operator says where that cannot be seen from here."""
     if not o.object.finalizer:
         o = replace(o, object=replace(o.object, finalizer=True))
     o, rivals = _without_unseen_rivals(o)
@@ -45,7 +45,7 @@ def _without_unseen_rivals(o: Observed) -> tuple[Observed, tuple[str, ...]]:
 
 
 def _reached(origin: ObservedOrigin) -> tuple[ObservedOrigin, tuple[str, ...]]:
-    """Replicas that cannot be reached from here do what is published to them.
+    """Replicas that cannot be reached from here are assumed to do what is published to them.
 
     None is asked before the zone is known.
     """
@@ -66,7 +66,7 @@ def _reached(origin: ObservedOrigin) -> tuple[ObservedOrigin, tuple[str, ...]]:
 
 
 def _with_the_proofs_of(o: Observed, status: Status) -> tuple[Observed, tuple[str, ...]]:
-    """Hosts that the operator has proven, as far as nothing that arrives here says otherwise."""
+    """Take over the operator's proofs, unless what arrives here contradicts them."""
     leaf = wanted_leaf(o)
     if leaf is None or status.hosts is None or not status.hosts.proven:
         return o, ()

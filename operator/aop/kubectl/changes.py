@@ -23,7 +23,7 @@ class Change:
     patch: dict[str, Any] | None
     """A JSON merge patch; None: nothing is to be changed."""
     after: str
-    """What was done, what comes of it, and how to go on; a command is a line of its own."""
+    """What was done, what follows from it, and how to go on; a command is on a line by itself."""
     question: str = ""
     """What is asked before; empty: nothing."""
 
@@ -33,7 +33,10 @@ class ChangeRefused(Exception):
 
 
 def rotation(manifest: Manifest, now: datetime) -> Change:
-    """A new key pair now. Raises `ChangeRefused` where the operator does not make the key pair."""
+    """Make a new key pair now.
+
+    Raises `ChangeRefused` if the operator does not make the key pair.
+    """
     name = _name(manifest)
     spec = manifest.get("spec") or {}
     if manifest["metadata"].get("deletionTimestamp"):
@@ -58,7 +61,7 @@ def rotation(manifest: Manifest, now: datetime) -> Change:
 
 
 def relaxation(manifest: Manifest) -> Change:
-    """Nobody is refused any more, whatever else is wrong."""
+    """Refuse nobody any more, whatever else is wrong."""
     name, metadata = _name(manifest), manifest["metadata"]
     before = (manifest.get("spec") or {}).get("enforcement") or Enforcement.REQUIRE.value
     if metadata.get("deletionTimestamp"):

@@ -1,4 +1,4 @@
-"""The commands of `kubectl aop` that read or change the object alone: they ask nobody else."""
+"""The commands of `kubectl aop` that only read or change the object, and ask nobody else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aop.kubectl.wording import paragraph
 from aop.terms import ObjectKey
 
 LOOK_AGAIN_S = 2.0
-"""How often `--watch` reads anew: a person's eye needs no more, and it takes no right to watch."""
+"""How often `--watch` reads anew: a person's eye needs no more, and it needs no right to watch."""
 CLEAR = "\x1b[H\x1b[2J"
 
 
@@ -68,7 +68,7 @@ async def _status(options: argparse.Namespace) -> None:
 async def _again(
     cluster: Cluster, namespace: str, options: argparse.Namespace, before: list[Summary]
 ) -> list[Summary]:
-    """What is there now; where it cannot be read for once, what was there before."""
+    """What is there now; if it cannot be read once, what was there before."""
     try:
         return await _summaries(cluster, namespace, options)
     except CommandFailed as error:

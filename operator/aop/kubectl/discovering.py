@@ -1,7 +1,7 @@
 """`kubectl aop preflight`: what stands in the way, what would break, and what stays as it is. Pure.
 
-What keeps the operator from beginning is asked of its own rules, one after the other, each time as
-if what was found before were mended. The rest is what no rule needs, and a person does.
+The operator's own rules say what keeps it from beginning: they are asked one after the other, each
+time as if what was found before were corrected. The rest is what no rule needs, but a person does.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from aop.terms.ssl_modes import PRESENTING_SSL_MODES
 
 
 def discovered(o: Observed, beside: Beside) -> tuple[Finding, ...]:
-    """Everything, the weightiest first."""
+    """All findings, the most serious first."""
     order = list(Weight)
     every = [
         *_blocks(o),
@@ -40,7 +40,7 @@ def discovered(o: Observed, beside: Beside) -> tuple[Finding, ...]:
 
 
 def not_known(o: Observed) -> tuple[str, ...]:
-    """What the rules would wait for, because it could not be looked at; whole sentences."""
+    """What the rules would wait for, because it could not be looked up, in whole sentences."""
     waits = [step for step in _asked(o) if not _stops(step)]
     return tuple(
         dict.fromkeys(f"{one.message.rstrip('.')}." for one in waits if isinstance(one, Wait))
@@ -64,7 +64,7 @@ def _blocks(o: Observed) -> Iterator[Finding]:
 
 
 def _stops(step: Step) -> bool:
-    """Somebody has to end it; else it is something that the rules would look at again."""
+    """Whether somebody has to end it; otherwise the rules would look at it again."""
     somebodys = isinstance(step, Wait) and step.reason.remedy != NO_ACTION
     return isinstance(step, Block) or somebodys
 
@@ -84,12 +84,12 @@ def _asked(o: Observed) -> Iterator[Step]:
 
 
 def _is_about_hosts(step: Step) -> bool:
-    """Several origins have hosts together, so that none alone has to have any."""
+    """Whether it is about hosts: several origins together have them, so none alone has to."""
     return isinstance(step, Block) and step.reason in {Reason.NO_HOSTS, Reason.HOSTNAME_TOO_LONG}
 
 
 def _zone(o: Observed) -> Iterator[Step]:
-    """Each time as if what was said before were mended."""
+    """What the rules say about the zone, each time as if what was said before were corrected."""
     while step := zone_is_eligible(o):
         yield step
         if not isinstance(o.zone, ObservedZone) or not isinstance(step, Block):
@@ -171,7 +171,7 @@ def _of_hosts(o: Observed, beside: Beside) -> Iterator[Finding]:
 
 
 def _records_of(host: str, records: Sequence[DnsRecord]) -> list[DnsRecord]:
-    """A record of the very name hides the wildcards."""
+    """The records of a host: one of exactly that name hides the wildcards."""
     every = [one for one in records if one.answers(host)]
     return [one for one in every if one.name.casefold() == host] or every
 

@@ -1,4 +1,4 @@
-"""What `kubectl aop preflight` can find, and what it goes by. Pure."""
+"""What `kubectl aop preflight` can find, and on what it is based. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from aop.errors import Reason
 from aop.origins.sites import Remark
 
 MOST_NAMED = 8
-"""Hosts that one finding names."""
+"""How many hosts one finding names."""
 
 
 class Weight(StrEnum):
-    """What comes of a finding if nobody does anything."""
+    """What happens if nobody does anything about a finding."""
 
     STOPS = "STOPS"
     """The operator begins nothing, or goes no further."""

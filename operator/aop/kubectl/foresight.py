@@ -1,8 +1,8 @@
-"""What the rules would have done, step after step, if every step does what it is for. Pure.
+"""What the rules would do, step after step, if every step has its effect.
 
-The very rules of the operator are asked (`aop.plan`); what each step brings about is imagined: an
-origin runs what is published, Cloudflare deploys what is uploaded, the edge presents it, and hosts
-that do not bypass the edge are proven by waiting.
+It asks the operator's own rules (`aop.plan`), and imagines the effect of each step: an origin runs
+what is published, Cloudflare deploys what is uploaded, the edge presents it, and hosts that do not
+bypass the edge are proven by waiting. Pure.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """One step, and the rule that asks for it; None: every rule's truth holds."""
+    """One step, and the rule that asks for it; None: the truths of all rules hold."""
 
     rule: Rule | None
     step: Step
 
     @property
     def why(self) -> str:
-        """The truth that the step is to establish, in the rule's own words."""
+        """The truth that the step establishes, in the rule's own words."""
         if self.rule is None:
             return ""
         first = (self.rule.__doc__ or "").replace("*", "").strip().splitlines()
@@ -73,7 +73,7 @@ class Foreseen:
 
 
 def foreseen(o: Observed) -> Iterator[Foreseen]:
-    """The next step, then those after it, up to the first that only time or a person can end."""
+    """The next step and those after it, up to the first that only time or a person can end."""
     before: Step | None = None
     for _ in range(MOST_STEPS):
         one = _next(o)
@@ -93,7 +93,7 @@ def _next(o: Observed) -> Foreseen:
 
 
 def after(o: Observed, step: Step) -> Observed:
-    """The world once a step has done what it is for."""
+    """The world after a step has had its effect."""
     match step:
         case Note():
             return replace(o, object=replace(o.object, record=step.record))
@@ -156,7 +156,7 @@ def _with_origin(o: Observed, step: Publish | Withdraw, claim: Claim | None) -> 
 def _publishing(o: Observed, origin: ObservedOrigin, claim: Claim | None) -> ObservedOrigin:
     """The origin with that claim published.
 
-    Every replica was seen to run it, or is to be replaced first.
+    Every replica was seen to run it, or has to be replaced first.
     """
     before = origin.configured if isinstance(origin.configured, Configured) else Configured()
     published = Configured(
@@ -201,7 +201,7 @@ def runs(
 
 
 def _presented(o: Observed) -> str:
-    """What the edge presents, by what Cloudflare says."""
+    """What the edge presents, according to Cloudflare."""
     newest = newest_active(o.zone) if isinstance(o.zone, ObservedZone) else None
     enabled = isinstance(o.zone, ObservedZone) and o.zone.enabled
     return newest.pin.sha256 if newest and enabled else NONE
@@ -213,7 +213,7 @@ def _heard(o: Observed) -> Observed:
 
 
 def _awaited(o: Observed, step: Pause) -> Observed:
-    """A whole window has passed, and whatever else a wait may be for."""
+    """The world after a wait: a whole window has passed, and whatever else was awaited."""
     passed = max(o.window, timedelta(seconds=step.seconds if isinstance(step, Wait) else 0.0))
     later = replace(o, now=o.now + passed, still=True)
     return _arriving(later, o.limits.proof_answers, o.window)

@@ -1,8 +1,8 @@
 """One look at the world of an object from where a person sits, by the operator's own observer.
 
-It only reads: no verb but GET leaves for the API server or for Cloudflare, and replicas and the
-edge are asked on the two paths of ours. The AOP_* variables count as they do for the operator, as
-far as they say where Cloudflare and the edge are.
+It only reads: it sends only GETs to the API server and to Cloudflare, and asks replicas and the
+edge on our two paths. The AOP_* variables apply as for the operator, as far as they say where
+Cloudflare and the edge are.
 """
 
 from __future__ import annotations
@@ -30,17 +30,18 @@ from aop.observed import Observed, ObservedReplica, Unknown
 from aop.settings import Settings
 
 PAUSE_S = 0.6
-"""Between two looks: what a replica runs counts once it was seen again after half a second
-(docs/facts/ingress-nginx.md#old-workers)."""
+"""The pause between two looks: what a replica runs counts once it was seen again after half a
+second (docs/facts/ingress-nginx.md#old-workers)."""
 PATIENCE_S = 12.0
-"""For what is asked once the zone was read: two timeouts of a replica that does not answer, and a
-bit."""
+"""How long to wait for what is asked once the zone was read: two timeouts of a replica that does
+not answer, and a little more."""
 ZONE_PATIENCE_S = 25.0
-"""For the zone: a token that lacks a permission is refused for ten seconds before that is believed,
-and at two of the calls."""
+"""How long to wait for the zone: a token that lacks a permission is refused for ten seconds before
+that is believed, for each of two calls."""
 CLOUDFLARE_TOTAL_S = 8.0
 FIRST_LOOKS = 3
-"""The first knows no zone, the second asks replicas and edge, the third has seen them again."""
+"""How many looks there are at least: the first knows no zone, the second asks replicas and edge,
+the third has seen them again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,9 @@ class OneLook:
 
     observed: Observed
     missing: tuple[Right, ...]
-    """Rights that were refused."""
+    """The rights that were refused."""
     installed: bool
-    """The cluster knows the resource."""
+    """Whether the cluster knows the resource."""
     beside: Beside
     """What a survey has shown."""
 
@@ -63,9 +64,9 @@ async def look(
     *,
     survey: bool = False,
 ) -> OneLook:
-    """Everything that concerns one object, asked until it has answered or patience is over.
+    """Everything that concerns one object, asked until all has answered or patience is over.
 
-    With a `survey` also what no rule of the operator needs.
+    With a `survey`, also what no rule of the operator needs.
     """
     logging.getLogger("aop").addHandler(logging.NullHandler())
     installed = await _is_installed(cluster, pull.key.namespace)
@@ -95,7 +96,7 @@ async def look(
 async def _answered(
     observer: Observer, pull: AuthenticatedOriginPull, memory: Memory, clock: Clock
 ) -> Observed:
-    """What is seen once everything has answered, or patience is over."""
+    """What is seen once all has answered, or patience is over."""
     began_s, looks = clock.monotonic_s(), 0
     until_s = began_s + PATIENCE_S
     while True:
@@ -123,7 +124,7 @@ def _means(
 
 
 async def _is_installed(cluster: ReadingCluster, namespace: str) -> bool:
-    """Whether the cluster knows the resource; a right that is missing says that it does."""
+    """Whether the cluster knows the resource; if the right to ask is missing, it does."""
     try:
         await cluster.list(Kind.AUTHENTICATED_ORIGIN_PULL, namespace)
     except ClusterError as error:
@@ -150,7 +151,7 @@ def _observer(
 
 
 def _is_pending(o: Observed, memory: Memory) -> bool:
-    """Something was asked and has not answered yet."""
+    """Whether something was asked and has not answered yet."""
     if memory.zone_task is not None or any(not task.done() for task in memory.asking.values()):
         return True
     replicas = [

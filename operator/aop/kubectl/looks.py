@@ -25,7 +25,7 @@ NOT_INSTALLED = "The operator's CRD is not installed in this cluster: assumed th
 
 
 def plan(options: argparse.Namespace) -> int:
-    """What the operator would do next, for an object or for what a file says."""
+    """What the operator would do next, for an object or for the contents of a file."""
     _one_or_a_file(options)
     return asyncio.run(_plan(options))
 
@@ -122,7 +122,7 @@ async def _preflight(options: argparse.Namespace) -> int:
 
 
 def parsed(manifest: Manifest) -> AuthenticatedOriginPull:
-    """The object. Raises `CommandFailed` where its spec is not one of this version."""
+    """The object. Raises `CommandFailed` if this version cannot use its spec."""
     try:
         return AuthenticatedOriginPull.parse(manifest)
     except Blocked as error:
@@ -132,9 +132,9 @@ def parsed(manifest: Manifest) -> AuthenticatedOriginPull:
 async def looked(
     cluster: ReadingCluster, pull: AuthenticatedOriginPull, *, survey: bool = False
 ) -> OneLook:
-    """What is seen from here, which takes a few seconds; a person at a terminal is told."""
+    """What is seen from here, which takes a few seconds; a person at a terminal is told so."""
     try:
-        # Whoever may not list them is told so, as of everything else.
+        # A person who may not list them reads so, as for everything else.
         settings = Settings.load().model_copy(
             update={"list_ingress_routes": True, "list_routes": True}
         )

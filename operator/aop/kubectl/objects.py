@@ -1,4 +1,4 @@
-"""The objects as a person reads and changes them, and what to say where that fails."""
+"""The objects as a person reads and changes them, and what to say if that fails."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class CommandFailed(Exception):
 
 
 async def one(cluster: Cluster, key: ObjectKey) -> Manifest:
-    """The object of that name. Raises `CommandFailed` where there is none or it may not be read."""
+    """The object of that name. Raises `CommandFailed` if there is none or it may not be read."""
     try:
         manifest = await cluster.fetch(PULL, key)
     except ClusterError as error:
@@ -44,9 +44,9 @@ async def every(cluster: Cluster, namespace: str | None) -> list[Manifest]:
 
 
 def in_file(name: str) -> list[Manifest]:
-    """The objects in a file of YAML or JSON (`-`: the input), whatever else is in it.
+    """The objects in a file of YAML or JSON (`-`: the input), whatever else it contains.
 
-    Raises `CommandFailed` where there is none.
+    Raises `CommandFailed` if there is none.
     """
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
@@ -68,7 +68,7 @@ def in_file(name: str) -> list[Manifest]:
 async def as_if_applied(
     cluster: Cluster, written: Manifest, namespace: str, now: datetime
 ) -> Manifest:
-    """What a file says, with all that the cluster already knows of an object of that name."""
+    """What a file says, with all that the cluster knows of an object of that name."""
     metadata = written["metadata"]
     key = ObjectKey(metadata.get("namespace") or namespace, metadata["name"])
     try:
@@ -124,7 +124,7 @@ def failure(error: ClusterError, right: Right) -> CommandFailed:
 
 
 async def _missing(cluster: Cluster, key: ObjectKey) -> str:
-    """There is no such object; others of its namespace are named, where they may be listed."""
+    """Say that there is no such object; name others of its namespace, if they may be listed."""
     try:
         names = [it["metadata"]["name"] for it in await cluster.list(PULL, key.namespace)]
     except ClusterError as error:

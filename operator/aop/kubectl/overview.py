@@ -14,7 +14,7 @@ STATES = {"ready": Colour.GOOD, "waits": Colour.WAITS, "removing": Colour.WAITS}
 STATES |= {"blocked": Colour.BAD, "unseen": Colour.BAD}
 HEAD = ("NAME", "ZONE", "STATE", "MODE", "HOSTS", "REPLICAS", "EXPIRES", "REASON")
 LEAF_DIGITS = 8
-"""Of a fingerprint, as all messages of the operator name a leaf."""
+"""How many digits of a fingerprint are shown, as in all messages of the operator."""
 
 
 # --- many -----------------------------------------------------------------------------------------
@@ -54,7 +54,7 @@ def _row(it: Summary) -> tuple[str, ...]:
 
 
 def details(it: Summary, now: datetime, paint: Paint) -> list[str]:
-    """Everything about one object that a person looks for first."""
+    """Everything for which a person looks first in one object."""
     title = paint(f"{it.namespace}/{it.name}", Colour.STRONG)
     has_reason = it.state not in {"ready", "unseen"} and not it.abandoned
     reason = f" ({it.ready.reason})" if it.ready and has_reason else ""
@@ -126,7 +126,7 @@ def _origin(it: Summary, origin: OriginStatus) -> str:
 
 
 def _other_conditions(it: Summary, paint: Paint) -> list[str]:
-    """Those that do not hold, and what helps."""
+    """The other conditions that are not as they should be, and what helps."""
     lines = ["", "  Not True yet:"] if it.others else []
     for one in it.others:
         head = paint(one.type, Colour.FAINT)

@@ -19,7 +19,7 @@ HEADS = ("Next:", "Then, if each step has its effect:")
 def planned(
     o: Observed, steps: Sequence[Foreseen], sentences: Iterable[str], paint: Paint
 ) -> list[str]:
-    """Every step with the truth that it is to establish; then what is assumed or not known."""
+    """Every step with the truth that it establishes; then what is assumed or not known."""
     lines = [
         paint(f"{o.object.key}", Colour.STRONG) + f", as seen from here at {moment(o.wall)}",
         "",
@@ -62,7 +62,7 @@ def data(o: Observed, steps: Sequence[Foreseen], sentences: Iterable[str]) -> di
 
 
 def lacking(missing: Sequence[Right]) -> list[str]:
-    """The rights that a person would need to see all of it."""
+    """The rights that a person needs to see all of it."""
     if not missing:
         return []
     return [
@@ -108,7 +108,7 @@ def _colour(one: Foreseen) -> Colour | None:
 
 
 def _open(o: Observed) -> list[str]:
-    """What nobody is refused at, whatever is required."""
+    """What stays open to everybody, whatever is required."""
     if o.object.deleting or o.spec.enforcement_mode < Mode.REQUIRE:
         return []
     return [

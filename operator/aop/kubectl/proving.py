@@ -30,7 +30,7 @@ ARRIVALS = {"the leaf in use": Colour.GOOD} | dict.fromkeys(WORDS.values(), Colo
 
 
 def answers(o: Observed, paint: Paint) -> list[str]:
-    """Both tables, and what they come to."""
+    """Both tables, and their verdict."""
     lines = [paint(f"{o.object.key}: the replicas, asked directly", Colour.STRONG)]
     for origin in o.origins:
         if isinstance(origin.replicas, Unknown):

@@ -1,6 +1,7 @@
-"""`kubectl aop status`: an object and its status as a person wants to know them. Pure.
+"""`kubectl aop status`: an object and its status as a person wants to see them. Pure.
 
-Read leniently, because another version may have written what is there, and somebody else anything.
+It reads leniently, because another version may have written what is there, and somebody else
+anything.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from aop.kubectl.explaining import named, plainly
 from aop.reasons import NO_ACTION, Reason
 
 SUMMED_UP = {ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED}
-"""Conditions that say what the others come to."""
+"""Conditions that sum up the others."""
 
 IT_RUNS = "Check that the operator runs and serves this namespace: kubectl get pods -A -l app.kubernetes.io/name=aop-operator."
 FINALIZER_STAYS = (
@@ -36,18 +37,18 @@ class Summary:
     generation: int
     deleting: bool
     carriers: Mapping[str, str]
-    """What each origin is configured by, by the origin's name."""
+    """The object that configures each origin, by the origin's name."""
     status: Status
 
     @property
     def ready(self) -> Condition | None:
-        """The condition Ready, once anybody has looked."""
+        """The condition Ready, once an operator has looked."""
         looked = (self.status.observed_generation or -1) >= 0
         return self.status.condition(ConditionType.READY) if looked else None
 
     @property
     def state(self) -> str:
-        """In one word: ready, waits, blocked, removing; unseen, where no operator has looked."""
+        """In one word: ready, waits, blocked, removing; or unseen, if no operator has looked."""
         if self.ready is None:
             return "unseen"
         if self.deleting:
@@ -59,22 +60,22 @@ class Summary:
 
     @property
     def outdated(self) -> bool:
-        """The operator has not seen the last change of the spec."""
+        """Whether the operator has not seen the last change of the spec."""
         return self.ready is not None and self.status.observed_generation != self.generation
 
     @property
     def abandoned(self) -> bool:
-        """It is being deleted, and no operator has reported on that."""
+        """Whether it is being deleted, and no operator has reported on that."""
         return self.deleting and self.ready is not None and self.reason is not Reason.REMOVING
 
     @property
     def reason(self) -> Reason | None:
-        """Why Ready is as it is; None where another version gave another reason."""
+        """Why Ready is as it is; None if another version gave another reason."""
         return named(self.ready.reason) if self.ready else None
 
     @property
     def others(self) -> tuple[Condition, ...]:
-        """Conditions that do not hold and say something that Ready does not."""
+        """Conditions that are not as they should be and say something that Ready does not."""
         if self.ready is None:
             return ()
         return tuple(
@@ -101,7 +102,7 @@ class Summary:
 
     @property
     def message(self) -> str:
-        """What is awaited or holds, without the remedy that it may end with."""
+        """What the message says, without the remedy with which it may end."""
         if self.ready is None:
             return "No operator has looked at this object yet."
         if self.abandoned:
@@ -113,9 +114,9 @@ class Summary:
 
 
 def remedy_of(condition: Condition) -> str:
-    """What to do about one condition, as a sentence; empty where it passes by itself.
+    """What to do about one condition, as a sentence; empty if it passes by itself.
 
-    Also where the message says it already, or another version gave another reason.
+    Empty also if the message says it already, or another version gave another reason.
     """
     reason = named(condition.reason)
     if reason is None or reason.remedy == NO_ACTION or reason.remedy in condition.message:

@@ -1,6 +1,6 @@
 """What `kubectl aop preflight` asks beyond what the operator's own observer does.
 
-It only reads. Whatever cannot be looked at is said, and nothing else is held up by it.
+It only reads. It names what cannot be looked at, and that delays nothing else.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from aop.recipients import named
 from aop.terms import Target
 
 NOBODYS_TOKEN = "x" * 8
-"""Of a path of ours that no origin knows: any answer to it tells who answers."""
+"""The token of a path that no origin knows: any answer to it shows who answers."""
 WRITES = (
     "Whether the token may also change certificates: no read shows that, only the first upload. It "
     "needs SSL and Certificates Write (Zone > SSL and Certificates > Edit)."
 )
 AT_ONCE = 16
 MOST_HOSTS = 100
-"""Hosts that are asked for; a person does not wait for thousands."""
+"""How many hosts are asked for; a person does not wait for thousands."""
 
 T = TypeVar("T")
 Question = Callable[[Cloudflare, Access, Zone], Awaitable[T]]
@@ -51,14 +51,14 @@ class Means:
     access: Access | None
     """None: there is no token."""
     zone: Zone | None
-    """None: the token has not shown the zone."""
+    """None: the token has not seen the zone."""
     edge: EdgeProbe
     site: Callable[[Target], Site | None]
-    """An origin as it was read last."""
+    """An origin as it was last read."""
 
 
 async def surveyed(means: Means, o: Observed) -> Beside:
-    """Everything, asked at the same time."""
+    """All findings, everything asked at the same time."""
     unseen: list[str] = []
     records, origins, settings, monitors, unwarned, (direct, silent) = await asyncio.gather(
         _asked(means, dns_records, "the DNS records of the zone", unseen),
@@ -106,7 +106,7 @@ def _lacking(error: TokenLacksPermission) -> str:
 async def _unwarned(
     means: Means, alerts: Alerts | None, unseen: list[str]
 ) -> tuple[tuple[str, str], ...]:
-    """Why Cloudflare would not warn whom `spec.alerts` names, as far as reading tells."""
+    """Why Cloudflare would not warn all whom `spec.alerts` names, as far as reading shows."""
     if alerts is None or means.access is None or means.zone is None:
         return ()
     account_id = means.zone.account_id
@@ -139,7 +139,7 @@ async def _unwarned(
 async def _hosts(
     edge: EdgeProbe, hosts: tuple[str, ...], unseen: list[str]
 ) -> tuple[frozenset[str], dict[str, str]]:
-    """Those that bypass the edge, and those that do not answer at all."""
+    """The hosts that bypass the edge, and those that do not answer at all."""
     if len(hosts) > MOST_HOSTS:
         unseen.append(f"Only the first {MOST_HOSTS} of {len(hosts)} hosts were asked for.")
     turns = asyncio.Semaphore(AT_ONCE)

@@ -16,22 +16,22 @@ from aop.kubectl.wording import Paint
 
 C = TypeVar("C", bound=UserCluster)
 FAILED, IN_PART, INTERRUPTED = 1, 3, 130
-"""Exit statuses: it is not so, or could not be done; rights are missing to see all of it; somebody
-has ended it."""
+"""Exit statuses: it is not so, or could not be done; rights are missing to see all of it; a person
+has interrupted it."""
 
 
 def show(lines: Sequence[str]) -> None:
-    """What was asked for."""
+    """Print what was asked for."""
     print("\n".join(lines), flush=True)  # noqa: T201 - a command that answers a person
 
 
 def say(text: str) -> None:
-    """What is no answer: why there is none, or what is going on."""
+    """Print what is no answer: why there is none, or what is going on."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - a command that answers a person
 
 
 def paint() -> Paint:
-    """Colour on a terminal only, and not for whoever wants none (https://no-color.org)."""
+    """Colour on a terminal only, and not for those who want none (https://no-color.org)."""
     return Paint(sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
 
 

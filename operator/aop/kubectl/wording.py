@@ -11,11 +11,11 @@ from enum import Enum
 from aop.errors import plain
 
 WIDTH = 100
-"""Columns that a line keeps to where it can; a word is never broken."""
+"""The width of a line where possible; a word is never broken."""
 
 
 LONGEST = 4000
-"""Characters of a paragraph."""
+"""How many characters a paragraph may have."""
 
 
 class Colour(Enum):
@@ -55,7 +55,7 @@ def paragraph(text: str, indent: str = "", hanging: str | None = None) -> list[s
 
 
 def labelled(label: str, text: str, width: int = 14, indent: str = "  ") -> list[str]:
-    """A label and what it stands for, in columns."""
+    """A label and its value, in columns."""
     return paragraph(text, f"{indent}{label:<{width}}", " " * (len(indent) + width))
 
 
@@ -67,7 +67,7 @@ def table(
 ) -> list[str]:
     """Rows in columns, as kubectl prints them.
 
-    `colours` says, for the number of a column, which of its words are coloured how.
+    `colours` says, by the number of a column, in which colour each of its words is printed.
     """
     every = [head, *([plain(cell) for cell in row] for row in rows)]
     widths = [max(len(row[n]) for row in every) for n in range(len(head))]

@@ -1,7 +1,7 @@
 """What Prometheus may read.
 
 From the bottom: `declared` (every metric as data, from which its documentation is made), `figures`
-(numbers as they are handed over), `registry` (what is counted and shown).
+(numbers as they are passed on), `registry` (what is counted and shown).
 """
 
 from aop.metrics.figures import (

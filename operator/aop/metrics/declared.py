@@ -1,10 +1,10 @@
-"""Every metric as data: its name, what tells its series apart, and the question that it answers.
+"""Every metric as data: its name, its labels, and the question that it answers.
 
-From here come the exposition, docs/metrics.md, and what the alerts and the dashboard may name.
-Names follow Prometheus' conventions: base units, `_total` for what only grows, and
-`_timestamp_seconds` for a moment, from which a query makes an age that grows while nobody looks.
-Labels are names that a person has chosen, words of this code, and templates: never ids, hosts or
-secrets, of which there is no end.
+The exposition and docs/metrics.md are made from it, and alerts and the dashboard may name nothing
+else. Names follow Prometheus' conventions: base units, `_total` for what only grows, and
+`_timestamp_seconds` for a moment, from which a query computes an age that grows even while nobody
+looks. Labels are names that a person has chosen, words of this code, and templates: never ids,
+hosts or secrets, of which there is no end.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Metric:
     labels: tuple[str, ...]
     meaning: str
     question: str
-    """What a person wants to know who looks at it."""
+    """What a person who looks at it wants to know."""
 
 
 READY = Metric(
@@ -322,4 +322,4 @@ OF_WHO_ACTS = (
     *(BUDGET, BUDGET_USED, BUDGET_LEFT, PAUSE),
     *(OBJECTS, VISITS_WAITING, LONGEST_WAIT),
 )
-"""What only the process that acts can tell."""
+"""What only the process that acts knows."""

@@ -1,4 +1,4 @@
-"""What is handed over to be shown, as plain numbers: whoever measures knows no Prometheus.
+"""What is passed on to be shown, as plain numbers: the code that measures knows no Prometheus.
 
 Moments are in seconds since 1970; None is what is not known, and is not shown.
 """
@@ -21,7 +21,7 @@ class Cause(StrEnum):
 
 
 class Undone(StrEnum):
-    """What somebody had undone, and the operator has made good."""
+    """What somebody had undone, and the operator has restored."""
 
     ZONE = "zone"
     CERTIFICATE = "certificate"
@@ -36,12 +36,12 @@ class OriginFigures:
     replicas: Mapping[str, int]
     """By the mode that they show, or `Unknown`."""
     lag: int | None
-    """Revisions behind; None: no replica tells what it runs."""
+    """How many revisions it is behind; None: no replica shows what it runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectFigures:
-    """What one look at the world of an object comes to."""
+    """What one look at the world of an object gives."""
 
     wanted: int
     enforcement: int | None
@@ -50,9 +50,9 @@ class ObjectFigures:
     unproven: int
     hold_offs: int
     undone: int
-    """How often others have undone the configuration of the origin that has it worst."""
+    """How often others have undone the configuration of the origin with which they did so most."""
     proven_at: float | None
-    """None: not all is proven now; what was shown before stands."""
+    """None: not all is proven now, and what was shown before stands."""
     begins_at: float | None
     expires_at: float | None
     renews_at: float | None
@@ -64,7 +64,7 @@ class TokenFigures:
     """The budget of the user or account that a token belongs to."""
 
     token: str
-    """Where it is read."""
+    """The place from which it is read."""
     calls: int
     used: int
     left: int
@@ -73,8 +73,8 @@ class TokenFigures:
 
 @dataclass(frozen=True, slots=True)
 class WaitingFigures:
-    """The objects that are visited, and those that wait for it."""
+    """The objects that are visited, and those that wait for a visit."""
 
     objects: int
     waits_s: tuple[float, ...]
-    """How long each has waited that is to be looked at."""
+    """How long each object that waits for a look has waited."""

@@ -1,8 +1,8 @@
 """What was counted, and what is shown of the objects that this process looks after.
 
-It has a registry of its own, so that two operators in one process (tests) do not share numbers. It
-is written in one thread and read in another, for Prometheus: every value is replaced whole, so
-that no reader needs a lock.
+It has a registry of its own, so that two operators in one process (tests) do not share numbers. One
+thread writes it and another reads it for Prometheus: every value is replaced whole, so that no
+reader needs a lock.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from aop.metrics.declared import Metric
 from aop.metrics.figures import Cause, ObjectFigures, TokenFigures, Undone, WaitingFigures
 
 RESULTS = ("done", "wait", "block", "blocked", "transient", "bug")
-"""How a visit may end; shown from the start, because what begins at 1 has not increased."""
+"""How a visit may end. All are shown from the start, because for Prometheus a series that begins at
+1 has not increased."""
 READERS = ("cloudflare", "notifications")
 """What may be looked at; shown from the start for the same reason."""
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -40,7 +41,7 @@ SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 @dataclass(frozen=True, slots=True)
 class MeasuredObject:
-    """An object, by its uid, and the labels that tell of it."""
+    """An object, by its uid, and its labels."""
 
     uid: str
     namespace: str
@@ -61,7 +62,7 @@ class ObjectMetrics:
     ready: bool | None = None
     stalled: bool = False
     alerts_configured: bool | None = None
-    """None: nobody is to be warned."""
+    """None: nobody has to be warned."""
     reason: str = ""
     figures: ObjectFigures | None = None
     proven_at: float | None = None
@@ -76,7 +77,7 @@ class Metrics:
     """The media type of `exposition`."""
 
     def __init__(self, wall: Callable[[], datetime] | None = None) -> None:
-        """`wall` is what the machine's clock says, where that is to be shown."""
+        """`wall` is what the machine's clock says, if that has to be shown."""
         disable_created_metrics()  # type: ignore[no-untyped-call]  # nobody asks when a count began
         self.registry = CollectorRegistry()
         self._shown: dict[str, ObjectMetrics] = {}
@@ -119,7 +120,7 @@ class Metrics:
     # --- objects ----------------------------------------------------------------------------------
 
     def see(self, subject: MeasuredObject, figures: ObjectFigures) -> None:
-        """A look at the object's world has come to this."""
+        """Take the figures of a look at the object's world."""
         known = self._of(subject)
         proven_at = known.proven_at if figures.proven_at is None else figures.proven_at
         self._keep(replace(known, figures=figures, proven_at=proven_at))
@@ -133,7 +134,7 @@ class Metrics:
         reason: str,
         alerts_configured: bool | None = None,
     ) -> None:
-        """The object's status says so."""
+        """Take what the object's status says."""
         judged = replace(
             self._of(subject),
             ready=ready,
@@ -148,11 +149,11 @@ class Metrics:
         self._count(subject, declared.RELAXATIONS, cause)
 
     def made_good(self, subject: MeasuredObject, what: Undone) -> None:
-        """What somebody had undone was done again."""
+        """The operator has restored what somebody had undone."""
         self._count(subject, declared.DRIFT, what)
 
     def forget(self, uid: str) -> None:
-        """The object is gone; what was left behind is still told."""
+        """The object is gone; what it left behind is still shown."""
         self._shown.pop(uid, None)
 
     def _count(self, subject: MeasuredObject, metric: Metric, label: str) -> None:
@@ -169,7 +170,7 @@ class Metrics:
 
     @property
     def shown(self) -> tuple[ObjectMetrics, ...]:
-        """All objects; of two of one name, as when it was made again, the later one."""
+        """All objects; of two with one name, as when it was made again, the later one."""
         by_labels = {one.subject.labels: one for one in tuple(self._shown.values())}
         return tuple(by_labels.values())
 
@@ -181,9 +182,9 @@ class Metrics:
         waiting: Callable[[], WaitingFigures],
         tokens: Callable[[], Iterable[TokenFigures]],
     ) -> Iterator[None]:
-        """For as long as this process acts; both are asked whenever somebody reads.
+        """Take both sources for as long as this process acts; each reading asks them.
 
-        A standby shows no object, and no budget.
+        A standby shows no object and no budget.
         """
         self._waiting, self._tokens = waiting, tokens
         try:
@@ -193,20 +194,20 @@ class Metrics:
             self._shown = {}
 
     def found_orphaned(self, claims: int) -> None:
-        """So many claims have no object any more."""
+        """Note how many claims have no object any more."""
         self._orphaned = claims
 
     @property
     def orphaned(self) -> int | None:
-        """What was found last; None: nobody has looked, or this process stands by."""
+        """The last count; None: nobody has looked, or this process stands by."""
         return self._orphaned
 
     def waiting(self) -> WaitingFigures | None:
-        """Of the loops; None while this process stands by."""
+        """The figures of the loops; None while this process stands by."""
         return self._waiting() if self._waiting else None
 
     def tokens(self) -> tuple[TokenFigures, ...]:
-        """Of every token that was used lately; empty while this process stands by."""
+        """The figures of every token that was used lately; empty while this process stands by."""
         return tuple(self._tokens()) if self._tokens else ()
 
     def exposition(self) -> bytes:
@@ -215,7 +216,7 @@ class Metrics:
 
 
 class _Acting(Collector):
-    """Shows what is so now, made when it is asked for: a series ends with what it is about.
+    """Shows what is so now, made when it is asked for, so that a series ends with its subject.
 
     The client's registry asks `describe` once and `collect` each time.
     """
@@ -228,7 +229,7 @@ class _Acting(Collector):
         return [_family(metric, ()) for metric in declared.OF_WHO_ACTS]
 
     def collect(self) -> Iterator[Family]:
-        """Every family that has something to tell."""
+        """Every family that has a value."""
         shown = self._metrics.shown
         yield from _of_objects(shown)
         yield from _of_origins(shown)
@@ -277,7 +278,8 @@ def _of_objects(shown: tuple[ObjectMetrics, ...]) -> Iterator[Family]:
     }
     for metric, value in values.items():
         yield _family(metric, [(one.subject.labels, value(one, figures)) for one, figures in seen])
-    # From the first look on, as 0: what begins at 1 has not increased, for Prometheus.
+    # Shown from the first look on, as 0: for Prometheus, a series that begins at 1 has not
+    # increased.
     for metric, words in ((declared.RELAXATIONS, Cause), (declared.DRIFT, Undone)):
         counted = [
             ((*one.subject.labels, word), one.counts.get((metric.name, word), 0))

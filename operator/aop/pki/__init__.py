@@ -1,9 +1,9 @@
-"""Keys and certificates, over `cryptography`.
+"""Keys and certificates, on top of `cryptography`.
 
 Issued, kept in Secrets, read back, checked, recognised. Pure; the caller passes the time. Key bytes
-appear in `KeyedLeaf` and `Authority` alone, as pydantic's `SecretBytes`; `Leaf` and `KeyPair` are
-facts that may be logged. Whatever makes a key (`create_authority`, `issue_leaf`) takes seconds for
-RSA: call it in a thread.
+appear only in `KeyedLeaf` and `Authority`, as pydantic's `SecretBytes`; `Leaf` and `KeyPair` are
+facts that may be logged. Making a key (`create_authority`, `issue_leaf`) takes seconds for RSA:
+call it in a thread.
 """
 
 from aop.pki.certificates import Leaf, pin_of, recognise

@@ -1,8 +1,8 @@
-"""Facts of certificates, which are public.
+"""Facts about certificates, which are public.
 
-What a leaf is known by, whose it is, what it may be used for. No key passes through here.
+How a leaf is known, whose it is, what it may be used for. No key passes through here.
 `cryptography` reads much of a certificate only when it is asked for, so all of it is asked for at
-once, behind the guard: a `ReadCertificate` holds facts.
+once, behind the guard: a `ReadCertificate` contains facts.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from aop.pki.parsing import Unreadable, blocks, encoded, guarded
 from aop.terms import Pin
 
 GENERATION = "generation-"
-"""What precedes an authority's own digest in its second organizational unit: that it is of our
-making, and which of ours it is."""
+"""What precedes an authority's own digest in its second organizational unit. It shows that we made
+the authority, and which of ours it is."""
 LONGEST_NAME = 64
 """The upper bound of a common name (X.520 ub-common-name)."""
 BROKEN_HASHES = frozenset({"md5", "sha1"})
-"""Signatures over these are refused by OpenSSL's security levels, by Go, and by `cryptography`
-itself."""
+"""OpenSSL's security levels, Go, and `cryptography` itself refuse signatures over these."""
 LONGEST_CHAIN = 10
-"""Intermediates that are followed; nobody has more than three."""
+"""How many intermediates are followed; nobody has more than three."""
 MOST_NAMESAKES = 8
-"""Authorities of one name whose keys are tried; two or three occur, where one was renewed."""
+"""How many authorities of one name have their keys tried; there are two or three if one was
+renewed."""
 
 _EXTENSION = TypeVar("_EXTENSION", bound=x509.ExtensionType)
 
@@ -66,21 +66,23 @@ class ReadCertificate:
     units: tuple[str, ...]
     """The organizational units of its own name."""
     version: int
-    """1 or 3; a certificate of version 1 has no extensions, so that it cannot say what it may be
-    used for."""
+    """1 or 3. A certificate of version 1 has no extensions, so it cannot say for what it may be
+    used."""
     authority: bool
-    """It says CA:TRUE, which Cloudflare refuses as a leaf (facts: cloudflare#refused-uploads)."""
+    """Whether it says CA:TRUE; Cloudflare refuses that in a leaf
+    (facts: cloudflare#refused-uploads)."""
     signs_certificates: bool
-    """Its key usage, if it has one, allows that."""
+    """Whether its key usage, if it has one, allows that."""
     signs: bool
-    """Its key usage, if it has one, allows what a TLS client does with its key. Key agreement alone
-    is not enough: BoringSSL, and so the edge, does not take such a certificate as its own."""
+    """Whether its key usage, if it has one, allows what a TLS client does with its key. Key
+    agreement alone is not enough: BoringSSL, and so the edge, does not take such a certificate as
+    its own."""
     authenticates_clients: bool
-    """Without extended key usage it does; with it, only if it names clientAuth (anyExtendedKeyUsage
+    """True without extended key usage; with it, only if it names clientAuth (anyExtendedKeyUsage
     does not help with OpenSSL)."""
     signed_over: str
-    """The hash of its own signature, in small letters; empty where the signature has none of its
-    own (Ed25519)."""
+    """The hash of its own signature, in small letters; empty if the signature has no separate hash
+    (Ed25519)."""
     key: bytes = field(repr=False)
     """SubjectPublicKeyInfo, in DER."""
     unpresentable: str
@@ -118,12 +120,12 @@ class ReadCertificate:
 def common_name(name: str) -> str:
     """`name` as a common name.
 
-    It is itself if it fits, else its beginning and a digest of all of it, so that no two names
-    become one.
+    If it does not fit, its beginning and a digest of all of it, so that no two names become the
+    same.
     """
     if len(name) <= LONGEST_NAME:
         return name
-    # No hostname has a tilde, so that nobody's zone can be called like this.
+    # No hostname has a tilde, so nobody's zone can have this name.
     return f"{name[: LONGEST_NAME - 17]}~{sha256(name.encode()).hexdigest()[:16]}"
 
 
@@ -197,7 +199,7 @@ def public_bytes(public: PublicKeyTypes) -> bytes:
 
 
 def _told_otherwise(key: bytes, parsed: x509.Certificate) -> str:
-    """A key that OpenSSL alone understands as the certificate describes it.
+    """Whether the certificate describes its key in a way that only OpenSSL understands.
 
     That is an RSA key for PSS only, or a curve by its numbers.
     """
@@ -218,7 +220,7 @@ def _attributes(name: x509.Name, kind: x509.ObjectIdentifier) -> tuple[str, ...]
 
 
 def leaf_of(certificate: x509.Certificate) -> Leaf:
-    """What is known of `certificate`. Raises `Unreadable` where that cannot be read."""
+    """What is known of `certificate`. Raises `Unreadable` if that cannot be read."""
     with guarded("has dates or a serial number that cannot be read"):
         pin = Pin(
             sha256=certificate.fingerprint(hashes.SHA256()).hex(),
@@ -243,9 +245,9 @@ def pin_of(pem: str | bytes) -> Pin:
 def recognise(pem: str | bytes, uid: str) -> bool:
     """Whether the first certificate in `pem` is by an authority of the object `uid`.
 
-    Its issuer's name says so, at Cloudflare too, after all local state is lost. A name proves
-    nothing to a verifier; it only tells what is ours to delete, in a zone where nobody but the
-    token's holders can upload. Raises `Unreadable` (a ValueError) when there is no certificate.
+    Its issuer's name says so, even at Cloudflare after all local state is lost. A name proves
+    nothing to a verifier; it only shows what is ours to delete, in a zone where only the token's
+    holders can upload. Raises `Unreadable` (a ValueError) if there is no certificate.
     """
     with guarded("has an issuer that cannot be read"):
         return uid in _attributes(load(pem)[0].issuer, NameOID.ORGANIZATIONAL_UNIT_NAME)
@@ -258,9 +260,9 @@ def fault_in_chain(
 ) -> Unreadable | None:
     """Why signatures do not lead from `leaf` over some of `between` to one of `trusted`.
 
-    None if they do. One of `trusted` needs no signature. The authorities' own times are not looked
-    at: an origin that pins the leaf does not ask for them. What is said of the fault goes on after
-    the name of the field that holds `trusted`.
+    None if they do. One of `trusted` needs no signature. The authorities' own validity is not
+    checked: an origin that pins the leaf does not ask for it. The text continues the name of the
+    field that contains `trusted`.
     """
     current = leaf
     for _ in range(LONGEST_CHAIN):
@@ -280,7 +282,7 @@ def fault_in_chain(
 def _namesakes(
     certificates: tuple[ReadCertificate, ...], issued: ReadCertificate
 ) -> tuple[ReadCertificate, ...]:
-    """Those that are called as the issuer of `issued`."""
+    """The certificates whose name is that of the issuer of `issued`."""
     return tuple(one for one in dict.fromkeys(certificates) if one.subject == issued.issuer)[
         :MOST_NAMESAKES
     ]
@@ -289,7 +291,7 @@ def _namesakes(
 def _missing_signature(
     current: ReadCertificate, leaf: ReadCertificate, namesakes: tuple[ReadCertificate, ...]
 ) -> Unreadable:
-    """The truth about a chain that ends at `current`."""
+    """What is wrong with a chain that ends at `current`."""
     which = "the leaf" if current is leaf else "an intermediate"
     again = "make the authority's certificate again with basicConstraints=critical,CA:TRUE and keyUsage=critical,keyCertSign,cRLSign"
     if current.signed_over in BROKEN_HASHES:

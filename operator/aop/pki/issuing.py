@@ -1,13 +1,13 @@
 """Issuing of authorities, leaves and strangers.
 
-There is an authority per object and generation, it signs the leaves, and probes knock with the
-strangers.
+There is an authority per object and generation. It signs the leaves; the probes use the strangers.
 
-The authority's name carries the zone, the object's uid and its generation, so that our certificates
-are recognised at Cloudflare after all local state is lost. A generation is named by the digest of
-its key and not counted: no loss of a Secret can make two authorities of one name. The leaf is what
-Cloudflare's guide makes with openssl (facts: cloudflare#recipe-of-the-guide), plus the clientAuth
-that OpenSSL and Go ask for. An RSA key takes seconds, so that these belong in a thread.
+The authority's name contains the zone, the object's uid and its generation, so that our
+certificates are recognised at Cloudflare after all local state is lost. A generation is named by
+the digest of its key and not counted, so that no loss of a Secret can make two authorities of one
+name. The leaf is what Cloudflare's guide makes with openssl
+(facts: cloudflare#recipe-of-the-guide), plus the clientAuth that OpenSSL and Go ask for. An RSA key
+takes seconds, so these calls belong in a thread.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from aop.pki.certificates import GENERATION, Leaf, common_name, leaf_of, read
 from aop.pki.keys import Algorithm
 
 BACKDATED = timedelta(hours=1)
-"""How long before now everything begins to be valid, for origins whose clock is behind."""
+"""How long before now everything becomes valid, for origins whose clock is behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +49,16 @@ class Authority:
 
     not_after: datetime
     uid: str
-    """UID of the AuthenticatedOriginPull that it was made for, as its name says it."""
+    """UID of the AuthenticatedOriginPull for which it was made, by its name."""
     pem: str
     key: SecretBytes
 
     def suits(self, recipe: Recipe, now: datetime) -> bool:
         """Whether it can still sign leaves by `recipe`.
 
-        It outlives one that is issued now, its key is of the wanted kind, and it bears the object's
-        uid: by another one, that of an object whose backup was restored say, nothing of ours would
-        be recognised at Cloudflare.
+        It outlives a leaf that is issued now, its key is of the wanted kind, and it has the
+        object's uid. With another uid, such as that of an object whose backup was restored, nothing
+        of ours would be recognised at Cloudflare.
         """
         fits = keys.kind_of(keys.signing_key(self.key)) == (recipe.algorithm, recipe.size)
         return (
@@ -81,7 +81,7 @@ class KeyedLeaf:
 
 
 def create_authority(recipe: Recipe, now: datetime) -> Authority:
-    """A new self-signed authority, of a name that no other has.
+    """A new self-signed authority, with a name that no other has.
 
     Slow for RSA (see `keys.generate`).
     """
@@ -102,7 +102,7 @@ def create_authority(recipe: Recipe, now: datetime) -> Authority:
 
 
 def issue_leaf(recipe: Recipe, authority: Authority, now: datetime) -> KeyedLeaf:
-    """A new leaf with a new key, signed by `authority` and never longer valid than it.
+    """A new leaf with a new key, signed by `authority` and not valid longer than it.
 
     Slow for RSA (see `keys.generate`).
     """
@@ -117,9 +117,10 @@ def issue_leaf(recipe: Recipe, authority: Authority, now: datetime) -> KeyedLeaf
 def throwaway(now: datetime, lifetime: timedelta = timedelta(days=3650)) -> KeyedLeaf:
     """A leaf that nobody trusts, of an authority whose key is thrown away.
 
-    It is the stranger that every replica must refuse. Flawless but for its issuer, so that a
-    refusal can mean only one thing. It is made once per process and is as long valid before `now`
-    as after it: an origin's clock may be behind ours, and ours may be set while the process runs.
+    It is the stranger that every replica must refuse. Only its issuer is wrong with it, so that a
+    refusal can mean only one thing. It is made once per process, and is valid as long before `now`
+    as after it, because an origin's clock may be behind ours, and ours may be set while the process
+    runs.
     """
     stranger = Recipe(
         "stranger.invalid",

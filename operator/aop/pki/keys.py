@@ -1,6 +1,7 @@
 """Private keys: made, written as PEM, read back.
 
-The bytes go about as pydantic's `SecretBytes`, which no repr, log or traceback shows (promise S4).
+The bytes are passed around as pydantic's `SecretBytes`, which no repr, log or traceback shows
+(promise S4).
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ RSA_BITS = (2048, 4096)
 """Servers refuse less (OpenSSL's security level 2, the default of most distributions), and checking
 more takes seconds."""
 ANOTHER_KEY = "make a key on P-256, P-384 or P-521, or a plain RSA key of 2048 to 4096 bits, and a certificate for it"
-"""The remedy where a key is of the wrong kind."""
+"""The remedy if a key is of the wrong kind."""
 LARGEST_EXPONENT_BITS = 31
-"""Of a public RSA exponent: what Go takes. 65537 has 17."""
+"""The longest public RSA exponent that Go accepts. 65537 has 17 bits."""
 
 _CURVES: dict[int, ec.EllipticCurve] = {
     256: ec.SECP256R1(),
@@ -54,8 +55,8 @@ _ENCRYPTED = (b"ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED")
 def generate(algorithm: Algorithm, size: int) -> SigningKey:
     """A new private key of `size` bits.
 
-    Slow for RSA, above all 4096 (seconds, and as much as ten of them): call it in a thread. Raises
-    ValueError for an ECDSA size that names no curve.
+    Slow for RSA, above all 4096 (seconds, or even ten times as long): call it in a thread. Raises
+    ValueError for an ECDSA size without a curve.
     """
     if algorithm is Algorithm.RSA:
         return rsa.generate_private_key(public_exponent=65537, key_size=size)
@@ -73,9 +74,9 @@ def to_pem(key: KnownKey) -> SecretBytes:
 
 
 def from_pem(pem: SecretBytes) -> KnownKey:
-    """The one private key in `pem` (PKCS #8, PKCS #1 or SEC 1), found valid.
+    """The one private key in `pem` (PKCS #8, PKCS #1 or SEC 1), checked.
 
-    Raises `Unreadable`, which holds nothing of the text.
+    Raises `Unreadable`, which contains nothing of the text.
     """
     keys = dict.fromkeys(
         block
@@ -102,7 +103,8 @@ def from_pem(pem: SecretBytes) -> KnownKey:
         "put it there as it was made, or make the key and its certificate anew",
     ):
         # OpenSSL's own check of an RSA key takes a second, or minutes for numbers that somebody has
-        # chosen for that, and all of the process waits for it: it holds the interpreter's lock.
+        # chosen for that, and the whole process waits for it, because it holds the interpreter's
+        # lock.
         key = load_pem_private_key(block, password=None, unsafe_skip_rsa_key_validation=True)
     if isinstance(key, rsa.RSAPrivateKey):
         _check(key)
@@ -115,11 +117,11 @@ def from_pem(pem: SecretBytes) -> KnownKey:
 
 
 def _check(key: rsa.RSAPrivateKey) -> None:
-    """The numbers belong together, as Go's crypto/rsa asks of them, and the key signs.
+    """Check that the numbers belong together, as Go's crypto/rsa does, and that the key signs.
 
-    Milliseconds, because no prime is tested: numbers that fit and sign do all that is asked of a
-    client's key, and how hard they are to guess is the affair of whoever made them. The sizes are
-    bounded before. Raises `Unreadable`.
+    It takes milliseconds, because no prime is tested: numbers that fit and sign do all that a
+    client's key has to do, and how hard they are to guess is up to whoever made them. The sizes
+    were checked before. Raises `Unreadable`.
     """
     if refused := _size_of(key.public_key()):
         raise Unreadable(refused, ANOTHER_KEY)
@@ -155,12 +157,12 @@ def signing_key(pem: SecretBytes) -> SigningKey:
 
 
 def unpresentable(public: PublicKeyTypes) -> str:
-    """Why no edge presents a certificate with this key, or no origin takes it.
+    """Why no edge presents a certificate with this key, or no origin accepts it.
 
-    In words; empty for one that is presented and taken. With a curve that TLS names no signature
-    for, TLS 1.2 fails and TLS 1.3 goes on without any certificate, which would show only in the
-    proof that never comes. Of the Edwards curves BoringSSL, which Cloudflare's edge is built on,
-    signs with Ed25519 alone.
+    In words; empty if it is presented and accepted. With a curve for which TLS names no signature,
+    TLS 1.2 fails and TLS 1.3 goes on without any certificate, which would show only in a proof that
+    never comes. Of the Edwards curves, BoringSSL, on which Cloudflare's edge is built, signs only
+    with Ed25519.
     """
     if isinstance(public, ec.EllipticCurvePublicKey):
         named = {curve.name for curve in _CURVES.values()}

@@ -1,11 +1,11 @@
 """The one door to what others wrote.
 
-Base64, PEM, and the guard behind which every third-party parser is called. Secrets are written by
-people and tools, certificates at Cloudflare by strangers. Whatever is in them, reading ends in a
-value or in `Unreadable`, which says what is wrong and what helps and carries none of the text
-along. PEM is read as OpenSSL and Go read it: a marker stands on a line of its own. `cryptography`
-takes more, such as a PEM whose line breaks were lost, and such a Secret would be good here and
-broken for everything else that reads it.
+Base64, PEM, and the guard behind which every third-party parser is called. People and tools write
+Secrets, and strangers make the certificates at Cloudflare. Whatever they contain, reading ends in a
+value or in `Unreadable`, which says what is wrong and what helps, and contains none of the text.
+PEM is read as OpenSSL and Go read it: a marker is on a line by itself. `cryptography` accepts more,
+such as a PEM whose line breaks were lost; such a Secret would be good here and broken for
+everything else that reads it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 class Unreadable(ValueError):
     """Something is not what it should be.
 
-    `what` goes on after its name ("is …"), `remedy` says what to do, where that is known.
+    `what` continues its name ("is …"); `remedy` says what to do, if that is known.
     """
 
     def __init__(self, what: str, remedy: str = "") -> None:
@@ -39,9 +39,9 @@ class Unreadable(ValueError):
 
 @contextmanager
 def guarded(what: str, remedy: str = "") -> Iterator[None]:
-    """Whatever a parser raises within the block becomes `Unreadable`.
+    """Turn whatever a parser raises within the block into `Unreadable`.
 
-    It may be ValueError, a class of its own, by version, or a panic of Rust code.
+    It may be ValueError, the parser's own class, depending on its version, or a panic of Rust code.
     """
     try:
         yield
@@ -65,8 +65,8 @@ def encoded(value: bytes) -> str:
 def blocks(text: bytes, *, convert: str) -> Iterator[tuple[str, bytes]]:
     """The PEM blocks in `text` with their labels, in their order.
 
-    Text between them is allowed, as everywhere. `convert` is the command that makes PEM of DER.
-    Raises `Unreadable` where a block is broken, or where the text cannot be PEM at all.
+    Text between them is allowed, as everywhere. `convert` is the command that makes PEM from DER.
+    Raises `Unreadable` if a block is broken, or if the text cannot be PEM at all.
     """
     if text.startswith(_BYTE_ORDER_MARKS):
         raise Unreadable(
@@ -92,7 +92,7 @@ def blocks(text: bytes, *, convert: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _pairs(text: bytes) -> list[tuple[re.Match[bytes], re.Match[bytes]]]:
-    """Where each block begins and ends. Raises `Unreadable` where one is broken."""
+    """Where each block begins and ends. Raises `Unreadable` if one is broken."""
     markers = list(_MARKER.finditer(text))
     if len(markers) != len(_LOOSE.findall(text)):
         what = "has a -----BEGIN or -----END that is not on a line of its own, as if line breaks were lost"

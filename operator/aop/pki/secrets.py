@@ -1,7 +1,7 @@
 """The two Secrets of a key pair, between their `data` (base64, as in a manifest) and facts or keys.
 
-`<secretName>` (kubernetes.io/tls) holds `tls.crt`, `tls.key`, `ca.crt` and, during a rotation,
-`next.crt` and `next.key`, so that promoting is one write. `<secretName>-ca` (Opaque) holds the
+`<secretName>` (kubernetes.io/tls) contains `tls.crt`, `tls.key`, `ca.crt` and, during a rotation,
+`next.crt` and `next.key`, so that promoting is one write. `<secretName>-ca` (Opaque) contains the
 authority, `ca.crt` and `ca.key`. A referenced Secret has the first three, as cert-manager writes
 them. Facts may be kept; keys are taken out at the moment of use.
 """
@@ -33,7 +33,7 @@ NEXT_CERTIFICATE = "next.crt"
 NEXT_KEY = "next.key"
 
 NOT_OURS = "name another one in spec.certificate.generate.secretName, or have this one read by spec.certificate.secretRef"
-"""The remedy where the Secret that we are to fill holds what somebody else has put there."""
+"""The remedy if the Secret that we should fill contains what somebody else has put there."""
 FOR_CLIENTS = "issue it with the extended key usage clientAuth (cert-manager: usages: [digital signature, client auth])"
 FOR_SIGNING = "issue it with the key usage digitalSignature (cert-manager: usages: [digital signature, client auth])"
 RENEWED = (
@@ -57,7 +57,7 @@ class Slot(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """What a Secret holds, as facts: no key is in it."""
+    """What a Secret contains, as facts: no key is in it."""
 
     leaf: Leaf
     next: Leaf | None = None
@@ -87,7 +87,7 @@ def authority_data(authority: Authority) -> dict[str, str]:
 def with_next(data: Mapping[str, str], issued: KeyedLeaf, authority: Authority) -> dict[str, str]:
     """`data` of `<secretName>`, as `read_key_pair` took it, with a leaf that comes next.
 
-    `ca.crt` then holds the authorities of both.
+    `ca.crt` then contains the authorities of both.
     """
     known = certificates.read(decoded(data[AUTHORITY]))
     return {
@@ -100,7 +100,7 @@ def with_next(data: Mapping[str, str], issued: KeyedLeaf, authority: Authority) 
 def promoted(data: Mapping[str, str]) -> dict[str, str]:
     """`data` of `<secretName>`, as `read_key_pair` took it, once the next leaf is the one in use.
 
-    `ca.crt` then holds its authority alone. Raises ValueError when there is no next leaf.
+    `ca.crt` then contains only its authority. Raises ValueError if there is no next leaf.
     """
     if NEXT_CERTIFICATE not in data or NEXT_KEY not in data:
         raise ValueError("there is no next leaf to promote")
@@ -148,7 +148,7 @@ def _bundle(authorities: Iterable[ReadCertificate]) -> str:
 
 
 def read_key_pair(secret: ObjectKey, data: Mapping[str, str], zone: str) -> KeyPair:
-    """What our own Secret `secret` holds for `zone`.
+    """What our own Secret `secret` contains for `zone`.
 
     Each key is checked against its certificate, each certificate against `ca.crt`. Raises `Blocked`
     (KeyPairInvalid) that names the field: somebody has written into a Secret that we fill, or it is
@@ -180,12 +180,12 @@ def read_key_pair(secret: ObjectKey, data: Mapping[str, str], zone: str) -> KeyP
 
 
 def read_referenced(secret: ObjectKey, data: Mapping[str, str] | None) -> KeyPair:
-    """What the referenced Secret `secret` holds, which somebody else fills.
+    """What the referenced Secret `secret` contains, which somebody else fills.
 
-    `data` is None when it does not exist. Raises `Blocked` (KeyPairInvalid) that names the Secret,
-    the field and the remedy, unless: `tls.crt`, `tls.key` and `ca.crt` are there, the key is the
-    certificate's and of a kind that the edge presents, the leaf is no authority, may authenticate a
-    client and chains to `ca.crt`. Whether it is valid now is `check_in_time`'s.
+    `data` is None if it does not exist. Raises `Blocked` (KeyPairInvalid) that names the Secret,
+    the field and the remedy, unless all of this is so: `tls.crt`, `tls.key` and `ca.crt` are there,
+    the key is the certificate's and of a kind that the edge presents, and the leaf is no authority,
+    may authenticate a client and chains to `ca.crt`. `check_in_time` says whether it is valid now.
     """
     if data is None:
         raise Blocked(
@@ -218,7 +218,7 @@ def read_referenced(secret: ObjectKey, data: Mapping[str, str] | None) -> KeyPai
 
 
 def check_in_time(secret: ObjectKey, leaf: Leaf, now: datetime) -> None:
-    """A referenced leaf is valid at `now` (wall time); raises `Blocked` (KeyPairInvalid) if not."""
+    """Raise `Blocked` (KeyPairInvalid) unless a referenced leaf is valid at `now` (wall time)."""
     source, pin = KeySecret(secret, {}), leaf.pin
     if now < pin.not_before:
         raise source.refused(
@@ -247,7 +247,7 @@ def read_keyed_leaf(
 
     Raises `Blocked` (KeyPairInvalid) as `read_key_pair` does.
 
-    The key comes in the one form that everybody reads, whatever form it is kept in.
+    The key comes in the one form that everybody reads, whatever the form in which it is kept.
     """
     source, (certificate, key) = KeySecret(secret, data), slot.fields
     chain = source.certificates(certificate)
@@ -277,7 +277,7 @@ def read_authority(secret: ObjectKey, data: Mapping[str, str], zone: str) -> Aut
 
 
 def _leaf(source: KeySecret, slot: Slot) -> tuple[ReadCertificate, ...]:
-    """The leaf of a slot, whose key stands beside it, and what else stands in its field."""
+    """The leaf of a slot, whose key is beside it, and what else is in its field."""
     certificate, key = slot.fields
     create = "create the Secret from the files (kubectl create secret tls … --cert=… --key=…), or let cert-manager fill it"
     chain = source.certificates(certificate, create)

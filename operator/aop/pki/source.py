@@ -1,7 +1,7 @@
 """One Secret while it is read.
 
 Each fault becomes a `Blocked` that names the Secret, the field and what helps. Everything that
-comes out of here has been read whole, so that nothing which is asked of it later meets a surprise
+comes out of here has been read whole, so that nobody who uses it later meets a surprise
 (`aop.pki.parsing`).
 """
 
@@ -19,7 +19,7 @@ from aop.pki.parsing import Unreadable, decoded
 from aop.terms import ObjectKey
 
 WRITE_AGAIN = "let what fills the Secret, such as cert-manager, write it again"
-"""The remedy where nothing better is known."""
+"""The remedy if nothing better is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class KeySecret:
     secret: ObjectKey
     data: Mapping[str, str] = field(repr=False)
     remedy: str = ""
-    """What helps whatever is wrong, where the operator fills the Secret. Empty for a referenced
-    one: there each fault has its own."""
+    """What helps whatever is wrong, if the operator fills the Secret. Empty for a referenced one,
+    where each fault has its own remedy."""
 
     def refused(self, name: str, what: str, remedy: str = "") -> Blocked:
         """The refusal of field `name`, to be raised."""
@@ -40,7 +40,7 @@ class KeySecret:
         )
 
     def bytes_of(self, name: str, remedy: str = "") -> bytes:
-        """What stands in a field. Raises `Blocked`, with `remedy` where there is nothing."""
+        """The contents of a field. Raises `Blocked`, with `remedy` if there are none."""
         if name not in self.data:
             raise self.refused(name, "is missing", remedy)
         if not self.data[name]:
