@@ -79,6 +79,10 @@ class Ground(Protocol):
         """Where the claims stand as data, from which the text can be rendered."""
 
     @property
+    def lists_hosts(self) -> bool:
+        """Which hosts it serves can be read in Kubernetes; else it serves those that the object names."""
+
+    @property
     def alerts(self) -> bool:
         """The server refuses what has expired by a TLS alert, if it refuses that: there is no answer."""
 

@@ -153,6 +153,7 @@ class IngressNginxGround:
     """A ConfigMap of a controller, and a real nginx that has its two snippets."""
 
     kind = INGRESS_NGINX
+    lists_hosts = True
     alerts = False
     spec = IngressNginx.model_validate(
         {"configMapRef": {"namespace": NAMESPACE, "name": NAME}, "foreignText": ForeignText.MERGE}
@@ -201,6 +202,7 @@ class WorkloadGround:
     """A ConfigMap of ours, a Deployment whose pods mount it, and a real server that takes in its files."""
 
     remembered: Place = ("metadata", "annotations", CLAIMS_ANNOTATION)
+    lists_hosts = False
 
     def __init__(
         self,
@@ -341,6 +343,7 @@ class GatewayGround:
     """A ConfigMap with the function that does nothing, proxies of a Gateway, and a real Envoy that runs its script."""
 
     kind = GATEWAY_API
+    lists_hosts = True
     alerts = False
     spec = GatewayApi.model_validate(
         {
@@ -407,6 +410,7 @@ class InMemoryGround:
     """A ConfigMap with our key among those of others."""
 
     kind = IN_MEMORY
+    lists_hosts = True
     alerts = False
     spec = InMemory.model_validate({"rulesRef": {"namespace": NAMESPACE, "name": NAME}})
     remembered: Place = ("metadata", "annotations", CLAIMS_ANNOTATION)

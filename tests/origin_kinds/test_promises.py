@@ -391,7 +391,7 @@ def test_hosts_are_those_that_are_served_under_the_patterns_and_those_that_are_n
 ) -> None:
     serving = ground.serving(WWW, f"api.{APEX}", "www.example.org")
     site = site_of(ground, bare(ground), *serving, spec=ground.spec)
-    listed = ground.kind.capabilities.lists_hosts
+    listed = ground.lists_hosts
     assert site.hosts(APEX, OFF.patterns, ()).hosts == ((f"api.{APEX}", WWW) if listed else ())
     assert site.hosts(APEX, (WWW,), ()).hosts == ((WWW,) if listed else ())
     also = site.hosts(APEX, (WWW,), (f"new.{APEX}", WWW))
@@ -404,7 +404,7 @@ def test_a_host_that_another_zone_claims_is_not_this_zones(ground: Ground) -> No
     body = written(ground, bare(ground), replace(INNER, mode=Mode.OFF, enforced=()))
     served = (WWW, SHOP, f"a.{SHOP}")
     site = site_of(ground, body, *ground.serving(*served), spec=ground.spec)
-    named = () if ground.kind.capabilities.lists_hosts else served
+    named = () if ground.lists_hosts else served
     assert site.hosts(APEX, OFF.patterns, (*named, f"b.{SHOP}")).hosts == (WWW,)
     assert site.hosts(SHOP, INNER.patterns, named[1:]).hosts == (f"a.{SHOP}", SHOP)
 

@@ -43,9 +43,6 @@ class Capabilities:
     creates_carrier: bool = False
     """What carries our claims is made with the first claim and deleted with the last. Replicas that
     run its text go on when somebody else deletes it."""
-    lists_hosts: bool = True
-    """Which hosts it serves can be read in Kubernetes, where the operator may; else it serves those
-    that the object names."""
     keeps_connections: bool = False
     """Where a running server takes up another text, it judges by it the connections of before as
     well: the edge may have made them before it presented anything."""

@@ -70,7 +70,7 @@ class ApacheDialect(Dialect):
 
     files = (HOST,)
     complains = "AH00526"
-    capabilities = Capabilities(creates_carrier=True, lists_hosts=False)
+    capabilities = Capabilities(creates_carrier=True)
 
     def render(self, rules: Rules) -> dict[str, str]:
         """As `Dialect` says."""

@@ -29,7 +29,7 @@ class CaddyDialect(Dialect):
 
     files = (ROUTE,)
     complains = '"level":"error"'
-    capabilities = Capabilities(refuses_expired=False, creates_carrier=True, lists_hosts=False)
+    capabilities = Capabilities(refuses_expired=False, creates_carrier=True)
 
     def render(self, rules: Rules) -> dict[str, str]:
         """As `Dialect` says: a `route`, whose statements are taken in their order."""

@@ -32,7 +32,7 @@ class HaproxyDialect(Dialect):
 
     files = (DEFAULTS,)
     complains = "parsing ["
-    capabilities = Capabilities(refuses_expired=False, creates_carrier=True, lists_hosts=False)
+    capabilities = Capabilities(refuses_expired=False, creates_carrier=True)
 
     def render(self, rules: Rules) -> dict[str, str]:
         """As `Dialect` says."""

@@ -23,7 +23,7 @@ class NginxDialect(Dialect):
 
     files = (HTTP, SERVER)
     complains = "[emerg]"
-    capabilities = Capabilities(creates_carrier=True, lists_hosts=False)
+    capabilities = Capabilities(creates_carrier=True)
 
     def render(self, rules: Rules) -> dict[str, str]:
         """As `Dialect` says."""

@@ -67,7 +67,6 @@ class TraefikDialect(Dialect):
     capabilities = Capabilities(
         refuses_expired=False,
         creates_carrier=True,
-        lists_hosts=False,
         keeps_connections=True,
         told_by=(HEADER, FORGED),
     )
