@@ -7,31 +7,31 @@ import sys
 import time
 from multiprocessing import get_context
 
-from model.decisions import Decision, Mind
+from model.decisions import Decision, Decisions
 from model.explore import Result, explore
 from model.mutants import BY_HAND, SURVIVORS, Mutant, generated
 from model.mutation import WORLDS, WalkedWorlds, seen_in
-from model.observation import Sight
+from model.observation import Observation
 from model.settings import SETTINGS
 from model.vacuity import unmet
 
 STATES = 400_000
 """Of one world, so that a mistake in the model ends; no world has as many, and one that is cut off
 fails the run."""
-REMEMBERED: dict[Sight, Decision] = {}
-"""What the rules answered in the worlds that this process has walked: they are pure, so that a
-sight is decided once."""
+REMEMBERED: dict[Observation, Decision] = {}
+"""What the rules answered in the worlds that this process has walked: they are pure, so that
+an observation is decided once."""
 GROUND: list[WalkedWorlds] = []
-"""What the processes that hunt inherit."""
+"""What the processes that walk mutants inherit."""
 MUTANTS: tuple[Mutant, ...] = (*generated(), *BY_HAND)
 
 
 def walk(name: str) -> Result:
     """One world."""
-    return explore(SETTINGS[name], Mind(memory=REMEMBERED), limit=STATES)
+    return explore(SETTINGS[name], Decisions(memory=REMEMBERED), limit=STATES)
 
 
-def hunt(at: int) -> tuple[str, tuple[str, str] | None]:
+def first_breach(at: int) -> tuple[str, tuple[str, str] | None]:
     """One mutant."""
     return MUTANTS[at].name, GROUND[0].caught(MUTANTS[at])
 
@@ -55,7 +55,7 @@ def walked(results: list[Result]) -> int:
 
 
 def main() -> int:
-    """Walk, hunt, tell; 0 only if nothing broke, nothing is vacuous, and every mutant is caught or explained."""
+    """Walk the worlds and the mutants, and report; 0 only if nothing broke, nothing is vacuous, and every mutant is caught or explained."""
     begun = time.monotonic()
     gc.disable()  # a walk makes millions of tuples and no cycles
     results: list[Result] = []
@@ -68,14 +68,14 @@ def main() -> int:
         broken, missing = walked(results), unmet(results)
         GROUND.append(WalkedWorlds(pool.map(seen_in, range(len(WORLDS)), chunksize=1)))
     mutations = caught = 0
-    mutants = hunted(results)
+    mutants = tried(results)
     wrong = [
         f"explained, and no mutant: {name}"
         for name in SURVIVORS
         if name not in {MUTANTS[at].name for at in mutants}
     ]
     with get_context("fork").Pool(2) as pool:
-        for name, breach in pool.imap_unordered(hunt, mutants):
+        for name, breach in pool.imap_unordered(first_breach, mutants):
             print(
                 f"[{time.monotonic() - begun:4.0f} s] mutant: {name}: {fate(name, breach)}",
                 flush=True,
@@ -103,7 +103,7 @@ def main() -> int:
     return int(bool(broken or cut or missing or wrong or states < 200_000 or mutations < 40))
 
 
-def hunted(results: list[Result]) -> list[int]:
+def tried(results: list[Result]) -> list[int]:
     """The mutants; a rule that has never waited cannot be without its waiting."""
     waiting = {rule for result in results for rule in result.waiting}
     return [at for at, mutant in enumerate(MUTANTS) if not mutant.hasty or mutant.hasty in waiting]

@@ -1,4 +1,4 @@
-"""A real `Observed` as the model's sight: the way back from recorded runs.
+"""A real `Observed` as the model's observation: the way back from recorded runs.
 
 Leaves are named in the order in which they are met (A, B, C), whatever their fingerprints; what is
 neither ours nor known is foreign.
@@ -32,7 +32,7 @@ from aop.plan.qualify import claimant
 from aop.plan.remove import given_up
 from aop.terms import Claim as RealClaim
 from aop.terms import Pin
-from model.observation import SeenOrigin, SeenReplica, Sight
+from model.observation import Observation, SeenOrigin, SeenReplica
 from model.real import held_off_mask
 from model.world import (
     BEGUN,
@@ -84,7 +84,7 @@ class Generations:
         return {NONE: N, OTHER: F, REFUSED: R}.get(presented) or self.of(presented)
 
 
-def sight_of(o: Observed, names: Generations, only: str | None = None) -> Sight:
+def sight_of(o: Observed, names: Generations, only: str | None = None) -> Observation:
     """What the operator knew, in the model's words, of all hosts or of one. Raises `OutOfModel`."""
     pair = o.key_pair if isinstance(o.key_pair, ObservedKeyPair) else None
     leaf = names.of(pair.leaf.sha256) if pair else 0
@@ -103,7 +103,7 @@ def sight_of(o: Observed, names: Generations, only: str | None = None) -> Sight:
         else tuple((who(c, names), STATES.index(c.state)) for c in zone.certificates)
     )
     failing = REJECTED if refused else DOWN
-    return Sight(
+    return Observation(
         zone_index=0,
         hosts=tuple("direct" if o.evidence_of(host).direct else "edge" for host in hosts),
         generate=o.spec.certificate.generate is not None,

@@ -1,4 +1,4 @@
-"""The rules under test, asked once per distinct sight."""
+"""The rules under test, asked once per distinct observation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from aop.observed import Observed
 from aop.plan import PROTECT, RULES, TEARDOWN, Rule, next_step
 from aop.steps import Done, Step
-from model.observation import Sight
+from model.observation import Observation
 from model.real import abstract_step, realise
 
 Decision = tuple[tuple[Any, ...], str, str]
@@ -18,15 +18,15 @@ Decision = tuple[tuple[Any, ...], str, str]
 
 
 @dataclass
-class Mind:
-    """The rules under test, with what they answered to each distinct sight."""
+class Decisions:
+    """The rules under test, with what they answered to each distinct observation."""
 
     protect: tuple[Rule, ...] = PROTECT
     rules: tuple[Rule, ...] = RULES
     teardown: tuple[Rule, ...] = TEARDOWN
     eyes: Callable[[Observed], Observed] | None = None
     """A mutant may look at something else than it should."""
-    memory: dict[Sight, Decision] = field(default_factory=dict)
+    memory: dict[Observation, Decision] = field(default_factory=dict)
     fired: Counter[str] = field(default_factory=Counter)
     pauses: Counter[str] = field(default_factory=Counter)
     waiting: set[str] = field(default_factory=set)
@@ -49,13 +49,17 @@ class Mind:
 
         return signed
 
-    def decide(self, sight: Sight) -> Decision:
+    def decide(self, observation: Observation) -> Decision:
         """(the step, its plain line, the rule that named it)."""
-        if (known := self.memory.get(sight)) is None:
-            o = realise(sight)
+        if (known := self.memory.get(observation)) is None:
+            o = realise(observation)
             step = next_step(self.eyes(o) if self.eyes else o, *self.signed)
             rule = "" if isinstance(step, Done) else self.author
-            known = self.memory[sight] = (abstract_step(step, sight, o), str(step), rule)
+            known = self.memory[observation] = (
+                abstract_step(step, observation, o),
+                str(step),
+                rule,
+            )
         self.fired[known[2]] += 1
         if known[0][0] == "Wait":
             self.waiting.add(known[2])

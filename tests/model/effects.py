@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from model.change import with_zone
-from model.decisions import Mind
+from model.decisions import Decisions
 from model.observation import observe
 from model.rendering import names
 from model.world import (
@@ -88,12 +88,18 @@ class Effect:
 
 
 def in_step(
-    w: World, z: int, plan: Plan, after: World, s: Setting, mind: Mind, races: dict[str, int]
+    w: World,
+    z: int,
+    plan: Plan,
+    after: World,
+    s: Setting,
+    decisions: Decisions,
+    races: dict[str, int],
 ) -> Broken:
     """What must hold of one effect; what could not have been known is counted in `races`."""
     informed = with_zone(w, z, w.zones[z]._replace(plan=None, unread=None))
     effect = Effect(
-        w, z, plan.step, after, s, current=mind.decide(observe(informed, z, s))[0] == plan.step
+        w, z, plan.step, after, s, current=decisions.decide(observe(informed, z, s))[0] == plan.step
     )
     yield from adds_nobody_refused(effect, races)
     for other in range(len(w.zones)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aop.errors import Reason
-from model.decisions import Mind
+from model.decisions import Decisions
 from model.effects import presented_if_enabled
 from model.interference import ILLS
 from model.observation import observe
@@ -161,14 +161,14 @@ def somebody_elses(zone: Zone, s: Setting) -> bool:
     return zone.ill == "global AOP is on" and not (zone.enabled and presented_if_enabled(zone))
 
 
-def at_end(w: World, z: int, s: Setting, mind: Mind) -> Broken:
+def at_end(w: World, z: int, s: Setting, decisions: Decisions) -> Broken:
     """T6: what must hold where nothing moves any more."""
     zone = w.zones[z]
     if zone.gone:
         if any(o.text is not None and o.text.claims[z] is not None for o in w.origins):
             yield "T4 the object is gone, its claim is not", ""
         return
-    step, line, rule = mind.decide(observe(w, z, s))
+    step, line, rule = decisions.decide(observe(w, z, s))
     yield from of_the_texts(w, z, s, f"{rule}: {line}")
     if step[0] == "Done":
         if not at_goal(w, z, s):

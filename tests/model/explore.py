@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from model.change import forgotten, settled
 from model.checks import in_decision, in_rest, in_world
-from model.decisions import Mind
+from model.decisions import Decisions
 from model.effects import in_step
 from model.ends import at_end
 from model.moves import FAIR, moves
@@ -63,15 +63,15 @@ class Walk:
     def __init__(
         self,
         setting: Setting,
-        mind: Mind,
+        decisions: Decisions,
         *,
         stop: bool,
         limit: int,
         progress: Callable[[int], None] | None,
     ) -> None:
-        self.s, self.mind, self.stop, self.limit, self.progress = (
+        self.s, self.decisions, self.stop, self.limit, self.progress = (
             setting,
-            mind,
+            decisions,
             stop,
             limit,
             progress,
@@ -100,9 +100,9 @@ class Walk:
         self.result.states = len(self.worlds)
         if self.result.complete:
             self.ends()
-        self.result.fired = self.mind.fired
-        self.result.pauses = self.mind.pauses
-        self.result.waiting = self.mind.waiting
+        self.result.fired = self.decisions.fired
+        self.result.pauses = self.decisions.pauses
+        self.result.waiting = self.decisions.waiting
         self.result.seconds = time.perf_counter() - begun
         return self.result
 
@@ -119,7 +119,7 @@ class Walk:
         w, fair, busy = self.worlds[at], [], False
         for promise, detail in in_world(w, self.s):
             self.broken(promise, detail, at)
-        for kind, line, after in moves(w, self.s, self.mind):
+        for kind, line, after in moves(w, self.s, self.decisions):
             to = self.add(after, at, line)
             self.result.transitions += 1
             self.result.happened[line.partition(": ")[0] + ": " if kind == "see" else line] += 1
@@ -140,7 +140,7 @@ class Walk:
     def rested(self, at: int, w: World) -> None:
         """Checks of a world in which the operator has nothing to do."""
         for z, zone in enumerate(w.zones):
-            if not zone.gone and self.mind.decide(observe(w, z, self.s))[0][0] == "Done":
+            if not zone.gone and self.decisions.decide(observe(w, z, self.s))[0][0] == "Done":
                 for promise, detail in in_rest(w, z, self.s):
                     self.broken(promise, detail, at)
 
@@ -157,7 +157,7 @@ class Walk:
             if before.plan is not None and zone.plan is None:
                 self.result.steps[before.plan.step[0]] += 1
                 for promise, detail in in_step(
-                    w, z, before.plan, after, self.s, self.mind, self.result.races
+                    w, z, before.plan, after, self.s, self.decisions, self.result.races
                 ):
                     self.broken(promise, detail, at, line)
 
@@ -235,7 +235,7 @@ class Walk:
         for at in (at for at, belongs_to in enumerate(component) if belongs_to == number):
             out = [
                 (kind, line)
-                for kind, line, after in moves(self.worlds[at], self.s, self.mind)
+                for kind, line, after in moves(self.worlds[at], self.s, self.decisions)
                 if kind in FAIR and component[self.ids[after]] != number
             ]
             if any(kind == "see" for kind, _ in out):
@@ -251,10 +251,10 @@ class Walk:
         w = self.worlds[at]
         for z, zone in enumerate(w.zones):
             if not zone.gone:
-                step = self.mind.decide(observe(w, z, self.s))[0]
+                step = self.decisions.decide(observe(w, z, self.s))[0]
                 if step[0] in {"Wait", "Block"}:
                     self.result.reasons[f"{step[0]} {step[1]}"] += 1
-            for promise, detail in at_end(w, z, self.s, self.mind):
+            for promise, detail in at_end(w, z, self.s, self.decisions):
                 self.broken(promise, detail, at)
         if "crash" in self.s.moves:
             self.restarted(at)
@@ -316,11 +316,11 @@ class Walk:
 
 def explore(
     setting: Setting,
-    mind: Mind | None = None,
+    decisions: Decisions | None = None,
     *,
     stop: bool = False,
     limit: int = 3_000_000,
     progress: Callable[[int], None] | None = None,
 ) -> Result:
     """Walk every world of one setting."""
-    return Walk(setting, mind or Mind(), stop=stop, limit=limit, progress=progress).run()
+    return Walk(setting, decisions or Decisions(), stop=stop, limit=limit, progress=progress).run()

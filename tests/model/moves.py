@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from model.change import consequences
-from model.decisions import Mind
+from model.decisions import Decisions
 from model.interference import meddling, using
 from model.operate import Move, operated
 from model.progress import finishing
@@ -14,11 +14,11 @@ from model.world import Setting, World
 FAIR = frozenset({"see", "act", "now"})
 
 
-def moves(w: World, s: Setting, mind: Mind) -> Iterator[Move]:
+def moves(w: World, s: Setting, decisions: Decisions) -> Iterator[Move]:
     """Every move, with what follows from it at once."""
     resting = set()
     for z in range(len(w.zones)):
-        acts = tuple(operated(w, z, s, mind))
+        acts = tuple(operated(w, z, s, decisions))
         resting |= set() if acts else {z}
         yield from after(w, acts, s)
     yield from after(w, finishing(w, s, frozenset(resting)), s)

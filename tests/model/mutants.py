@@ -426,5 +426,5 @@ SURVIVORS: dict[str, str] = {
     "origins_are_as_found comes before our_certificates_are_gone": "our claim is at Off on every replica: taking it out refuses nobody",
     "dropped_origins_are_as_found comes before retired_certificates_are_gone": "an origin that has left the spec neither trusts nor refuses",
 }
-"""Each with the reason why it is harmless. One that is caught after all, or is not hunted, fails
+"""Each with the reason why it is harmless. One that is caught after all, or is not tried, fails
 the run: it does not belong here."""

@@ -1,8 +1,8 @@
 """Looking for a promise that a mutant breaks: `make state-space` asks it of every mutant of `model.mutants`.
 
 Rules are pure, so that a mutant can only break something in a world in which it decides otherwise
-at something that is seen there. The right rules walk the hunt's worlds once; of a mutant only those
-worlds are walked that hold such a sight.
+at something that is seen there. The right rules walk these worlds once; of a mutant only those
+worlds are walked that hold such an observation.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import replace
 from aop.observed import Observed
 from aop.plan import next_step
 from aop.steps import Step
-from model.decisions import Mind
+from model.decisions import Decisions
 from model.explore import explore
 from model.mutants import Mutant
-from model.observation import Sight
+from model.observation import Observation
 from model.real import abstract_step, realise
 from model.settings import (
     AT_REST,
@@ -104,56 +104,62 @@ WORLDS = (
 found as well as what happens."""
 LIMIT = 15_000
 """States of one world that a mutant is looked for in; a mutant may make it larger than it is."""
-Looks = dict[Sight, tuple[Observed, Step]]
+Looks = dict[Observation, tuple[Observed, Step]]
 """What is seen in one world, and what the right rules do there."""
 
 
 def seen_in(at: int) -> Looks:
-    """Every sight of one of `WORLDS`."""
-    mind = Mind()
-    result = explore(WORLDS[at], mind, limit=LIMIT)
+    """Every observation of one of `WORLDS`."""
+    decisions = Decisions()
+    result = explore(WORLDS[at], decisions, limit=LIMIT)
     if result.violations:
         raise AssertionError(
             f"the right rules break {', '.join(result.violations)} in {result.name}: nothing is caught there"
         )
-    observed = ((sight, realise(sight)) for sight in mind.memory)
-    return {sight: (o, next_step(o)) for sight, o in observed}
+    observed = ((observation, realise(observation)) for observation in decisions.memory)
+    return {observation: (o, next_step(o)) for observation, o in observed}
 
 
 class WalkedWorlds:
-    """The worlds of the hunt, as the right rules have walked them."""
+    """The worlds in which mutants are looked for, as the right rules have walked them."""
 
     def __init__(self, seen: list[Looks]) -> None:
         self.seen = seen
 
     def caught(self, mutant: Mutant) -> tuple[str, str] | None:
         """The first world and promise that the mutant breaks."""
-        mind = Mind(mutant.protect, mutant.rules, mutant.teardown, mutant.eyes)
-        alike: set[Sight] = set()
+        decisions = Decisions(mutant.protect, mutant.rules, mutant.teardown, mutant.eyes)
+        alike: set[Observation] = set()
         for world, looks in zip(WORLDS, self.seen, strict=True):
             if mutant.where and mutant.where != world.name:
                 continue
             if not mutant.world and not any(
-                self.differs(mutant, sight, look, alike) for sight, look in looks.items()
+                self.differs(mutant, observation, look, alike)
+                for observation, look in looks.items()
             ):
                 continue
-            result = explore(replace(world, **mutant.world), mind, stop=True, limit=LIMIT)
+            result = explore(replace(world, **mutant.world), decisions, stop=True, limit=LIMIT)
             if result.violations:
                 return world.name, next(iter(result.violations))
         return None
 
     @staticmethod
     def differs(
-        mutant: Mutant, sight: Sight, look: tuple[Observed, Step], alike: set[Sight]
+        mutant: Mutant,
+        observation: Observation,
+        look: tuple[Observed, Step],
+        alike: set[Observation],
     ) -> bool:
-        """Whether the mutant does something else at one sight."""
-        if sight in alike:
+        """Whether the mutant does something else at one observation."""
+        if observation in alike:
             return False
         o, right = look
         step = next_step(
             mutant.eyes(o) if mutant.eyes else o, mutant.protect, mutant.rules, mutant.teardown
         )
-        if step != right and abstract_step(step, sight, o) != abstract_step(right, sight, o):
+        if step != right and abstract_step(step, observation, o) != abstract_step(
+            right, observation, o
+        ):
             return True
-        alike.add(sight)
+        alike.add(observation)
         return False

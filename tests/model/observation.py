@@ -75,7 +75,7 @@ class SeenOrigin(NamedTuple):
     """Nothing of ours stands there any more."""
 
 
-class Sight(NamedTuple):
+class Observation(NamedTuple):
     """All that a rule may depend on, small enough to be a key."""
 
     zone_index: int
@@ -105,7 +105,7 @@ class Sight(NamedTuple):
     ill: str
 
 
-def observe(w: World, z: int, s: Setting) -> Sight:
+def observe(w: World, z: int, s: Setting) -> Observation:
     """What the operator may know of zone `z`."""
     zone = w.zones[z]
     readable = zone.access == WORKS
@@ -114,7 +114,7 @@ def observe(w: World, z: int, s: Setting) -> Sight:
         (who, state) for who, state, listed in read.certificates if listed != UNLISTED
     )
     relevant = zone.leaf | zone.next | zone.record.uploaded | sum(who for who, _ in certificates)
-    return Sight(
+    return Observation(
         zone_index=z,
         hosts=s.hosts,
         generate=s.generate,
@@ -142,7 +142,7 @@ def observe(w: World, z: int, s: Setting) -> Sight:
     )
 
 
-def looked_at(zone: Zone | Sight) -> list[int]:
+def looked_at(zone: Zone | Observation) -> list[int]:
     """The origins of the spec, and those that were claimed and have left it."""
     origins = zone.spec.origins
     return [i for i in (0, 1) if origins >> i & 1] + [

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from model.change import forgetful, with_origin, with_zone, written
-from model.decisions import Mind
+from model.decisions import Decisions
 from model.observation import observe, read_text
 from model.rendering import in_words
 from model.world import (
@@ -85,14 +85,14 @@ def asks_no_more(claim: Claim, now: Claim) -> bool:
     )
 
 
-def operated(w: World, z: int, s: Setting, mind: Mind) -> Iterator[Move]:
+def operated(w: World, z: int, s: Setting, decisions: Decisions) -> Iterator[Move]:
     """The operator's moves for one zone."""
     zone = w.zones[z]
     if zone.gone:
         return
     tag = f" of zone {z + 1}" if len(w.zones) > 1 else ""
     if zone.plan is None:
-        step, line, rule = mind.decide(observe(w, z, s))
+        step, line, rule = decisions.decide(observe(w, z, s))
         rests = step[0] in PAUSES or (step[0] == "Done" and not zone.deleting)
         if not rests and not is_refused_for_its_size(w, z, step, s):
             yield (

@@ -6,7 +6,7 @@ been replaced, and what finishes by itself may have finished; what people do (th
 renewal, access, trouble elsewhere) is taken from the look. Where no such world agrees with the next
 look, or where the model's rules would not take the step that the operator took in any of them, the
 run has left the model. Hosts are followed one by one, as they are judged: the others of the same
-object are left out of sight.
+object are left out of observation.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from aop.observed import Observed, ObservedZone
 from aop.steps import Delete, Effect, Issue, Promote, Publish, SetEnabled, Step, Upload
 from model.abstract import Generations, OutOfModel, claim_of, sight_of
 from model.change import consequences, with_origin
-from model.decisions import Mind
+from model.decisions import Decisions
 from model.interference import meddling, using
-from model.observation import SeenOrigin, SeenReplica, Sight, observe
+from model.observation import Observation, SeenOrigin, SeenReplica, observe
 from model.operate import basis_of, claimed, performed
 from model.progress import finishing
 from model.settings import EMPTY
@@ -61,7 +61,7 @@ class Looks:
 
     host: str
     setting: Setting
-    mind: Mind
+    decisions: Decisions
     names: Generations = field(default_factory=Generations)
     worlds: list[World] = field(default_factory=list)
 
@@ -115,35 +115,37 @@ def along(looks: list[tuple[int, Observed, Step]], host: str, moves: str) -> Ite
         generate=first.spec.certificate.generate is not None,
         linger=True,
     )
-    seen = Looks(host, setting, Mind())
-    last: Sight | None = None
+    seen = Looks(host, setting, Decisions())
+    last: Observation | None = None
     for number, o, step in looks:
         try:
             if goes_on_without(o, host):
                 raise OutOfModel(host)
-            sight = narrowed(sight_of(of_one_host(o, host), seen.names, host))
+            observation = narrowed(sight_of(of_one_host(o, host), seen.names, host))
         except OutOfModel:
             if isinstance(step, Effect):
                 return  # what it did there cannot be told, so nothing can be told of what comes after
             continue
-        if sight == last and not isinstance(step, Effect):
+        if observation == last and not isinstance(step, Effect):
             continue
-        last = None if isinstance(step, Effect) else sight
-        if not seen.worlds and any(origin.claim is not None for origin in sight.origins):
+        last = None if isinstance(step, Effect) else observation
+        if not seen.worlds and any(origin.claim is not None for origin in observation.origins):
             return  # a run that does not begin at its beginning has no beginning to be followed from
         before = seen.worlds or [beginning(looks, host, seen)]
-        start = [exposed(w, sight, setting) for w in before]
-        reachable = reached(start, sight, setting)
+        start = [exposed(w, observation, setting) for w in before]
+        reachable = reached(start, observation, setting)
         if not reachable:
-            nearest = min((disagreements(w, sight, setting) for w in before), key=len)
+            nearest = min((disagreements(w, observation, setting) for w in before), key=len)
             yield f"line {number}: {host}: no path of the model leads here: {'; '.join(nearest)}"
             return
         if isinstance(step, Effect):
             # Of the worlds that agree some are further on than others: only some of them lead to
             # this step.
-            deciding = reached(start, sight, setting, partial(decides, step, sight, seen))
-            reachable = list(acted(deciding, sight, seen)) or list(
-                elsewhere(reachable, step, sight, seen)
+            deciding = reached(
+                start, observation, setting, partial(decides, step, observation, seen)
+            )
+            reachable = list(acted(deciding, observation, seen)) or list(
+                elsewhere(reachable, step, observation, seen)
             )
             if not reachable:
                 yield f"line {number}: {host}: no rule of the model takes the step {step}"
@@ -159,20 +161,20 @@ def goes_on_without(o: Observed, host: str) -> bool:
 
 def beginning(looks: list[tuple[int, Observed, Step]], host: str, seen: Looks) -> World:
     """The world before the first look: Cloudflare and the Secret as they were found, nothing of ours anywhere."""
-    sights = [narrowed(sight_of(of_one_host(looks[0][1], host), seen.names, host))]
-    sights += [
+    observations = [narrowed(sight_of(of_one_host(looks[0][1], host), seen.names, host))]
+    observations += [
         narrowed(sight_of(of_one_host(o, host), seen.names, host))
         for _, o, _ in looks[1:]
         if isinstance(o.zone, ObservedZone)
     ][:1]
-    first = sights[-1]
+    first = observations[-1]
     listed = tuple((who, state, LISTED) for who, state in first.certificates or ())
     zone = Zone(
-        finalizer=sights[0].finalizer,
-        leaf=sights[0].leaf,
-        next=sights[0].next,
-        used=sights[0].leaf | sights[0].next,
-        record=sights[0].record,
+        finalizer=observations[0].finalizer,
+        leaf=observations[0].leaf,
+        next=observations[0].next,
+        used=observations[0].leaf | observations[0].next,
+        record=observations[0].record,
         certificates=listed,
         enabled=first.enabled,
         ssl=first.ssl or first.certificates is None,
@@ -181,12 +183,12 @@ def beginning(looks: list[tuple[int, Observed, Step]], host: str, seen: Looks) -
     return World((zone._replace(edge=presented(zone, seen.setting)),), (EMPTY,), trouble=99)
 
 
-def narrowed(sight: Sight) -> Sight:
+def narrowed(observation: Observation) -> Observation:
     """A claim that refuses nobody of this host asks only, as far as this host is concerned."""
-    return sight._replace(
+    return observation._replace(
         hosts=("edge",),
-        runs=sight.runs[:1] or (Run(),),
-        origins=tuple(narrow(origin) for origin in sight.origins),
+        runs=observation.runs[:1] or (Run(),),
+        origins=tuple(narrow(origin) for origin in observation.origins),
     )
 
 
@@ -199,25 +201,25 @@ def narrow(origin: SeenOrigin) -> SeenOrigin:
     return origin._replace(claim=of(origin.claim), accepted=of(origin.accepted))
 
 
-def exposed(w: World, sight: Sight, s: Setting) -> World:
+def exposed(w: World, observation: Observation, s: Setting) -> World:
     """The world with what people and accidents have made of it by now."""
     zone = w.zones[0]
     changed = zone._replace(
-        finalizer=sight.finalizer,
-        spec=sight.spec,
-        rotate=sight.rotate,
-        due=sight.due,
-        deleting=sight.deleting,
-        access=sight.access,
-        ill=sight.ill,
-        silent=sight.silent,
-        given_up=sight.given_up,
-        ssl=sight.ssl if sight.certificates is not None else zone.ssl,
+        finalizer=observation.finalizer,
+        spec=observation.spec,
+        rotate=observation.rotate,
+        due=observation.due,
+        deleting=observation.deleting,
+        access=observation.access,
+        ill=observation.ill,
+        silent=observation.silent,
+        given_up=observation.given_up,
+        ssl=observation.ssl if observation.certificates is not None else zone.ssl,
     )
     if not s.generate:
-        changed = changed._replace(leaf=sight.leaf, used=zone.used | sight.leaf)
+        changed = changed._replace(leaf=observation.leaf, used=zone.used | observation.leaf)
     after = w if changed == zone else consequences(w, w._replace(zones=(changed,)), s)
-    text, seen = w.origins[0].text, sight.origins[0].accepted if sight.origins else None
+    text, seen = w.origins[0].text, observation.origins[0].accepted if observation.origins else None
     if "shared" in s.moves and text is not None and text.accepted != (seen,):
         after = with_origin(
             after, 0, after.origins[0]._replace(text=text._replace(accepted=(seen,)))
@@ -226,11 +228,11 @@ def exposed(w: World, sight: Sight, s: Setting) -> World:
 
 
 def reached(
-    start: list[World], sight: Sight, s: Setting, also: Callable[[World], bool] = bool
+    start: list[World], observation: Observation, s: Setting, also: Callable[[World], bool] = bool
 ) -> list[World]:
     """The worlds that agree with a look, and `also` with something else, and can be reached by what finishes by itself; nearest first."""
     order = count()
-    heap = [(len(disagreements(w, sight, s)), next(order), w) for w in dict.fromkeys(start)]
+    heap = [(len(disagreements(w, observation, s)), next(order), w) for w in dict.fromkeys(start)]
     heapq.heapify(heap)
     seen, worlds = {w for _, _, w in heap}, list[World]()
     while heap and len(seen) < ENOUGH and len(worlds) < KEPT:
@@ -240,7 +242,9 @@ def reached(
         for after in moved(w, s):
             if after not in seen:
                 seen.add(after)
-                heapq.heappush(heap, (len(disagreements(after, sight, s)), next(order), after))
+                heapq.heappush(
+                    heap, (len(disagreements(after, observation, s)), next(order), after)
+                )
     return worlds
 
 
@@ -251,26 +255,28 @@ def moved(w: World, s: Setting) -> Iterator[World]:
             yield consequences(w, world._replace(trouble=99), s)
 
 
-def decision(w: World, sight: Sight, seen: Looks) -> tuple[Any, ...]:
+def decision(w: World, observation: Observation, seen: Looks) -> tuple[Any, ...]:
     """What the rules decide in a world, as far as Cloudflare could be read at this look."""
-    return seen.mind.decide(observe(w, 0, seen.setting)._replace(access=sight.access))[0]
+    return seen.decisions.decide(observe(w, 0, seen.setting)._replace(access=observation.access))[0]
 
 
-def acted(worlds: list[World], sight: Sight, seen: Looks) -> Iterator[World]:
+def acted(worlds: list[World], observation: Observation, seen: Looks) -> Iterator[World]:
     """Each world after the step and without it: its answer may have been a refusal, or never have come."""
     for w in worlds:
-        decided = decision(w, sight, seen)
+        decided = decision(w, observation, seen)
         yield consequences(
             w, performed(w, 0, Plan(decided, basis_of(w, 0, decided)), seen.setting), seen.setting
         )
         yield w
 
 
-def elsewhere(worlds: list[World], step: Step, sight: Sight, seen: Looks) -> Iterator[World]:
+def elsewhere(
+    worlds: list[World], step: Step, observation: Observation, seen: Looks
+) -> Iterator[World]:
     """A step that concerns another host, or this one when it has left the spec: here it refuses nobody that was not refused before."""
-    if not isinstance(step, Publish) or (claim := published(step, sight, seen)) is None:
+    if not isinstance(step, Publish) or (claim := published(step, observation, seen)) is None:
         return
-    now = sight.origins[0].claim or Claim()
+    now = observation.origins[0].claim or Claim()
     if claim.mode > now.mode or claim.hosts & ~now.hosts:
         return
     for w in worlds:
@@ -279,15 +285,15 @@ def elsewhere(worlds: list[World], step: Step, sight: Sight, seen: Looks) -> Ite
         yield w
 
 
-def published(step: Publish, sight: Sight, seen: Looks) -> Claim | None:
+def published(step: Publish, observation: Observation, seen: Looks) -> Claim | None:
     """What a step asks for, as far as this host is concerned."""
     claim = claim_of(step.claim, (seen.host,), seen.names)
-    return narrow(sight.origins[0]._replace(claim=claim)).claim
+    return narrow(observation.origins[0]._replace(claim=claim)).claim
 
 
-def decides(step: Step, sight: Sight, seen: Looks, w: World) -> bool:
+def decides(step: Step, observation: Observation, seen: Looks, w: World) -> bool:
     """Whether the rules take the real step in a world, as far as it concerns this host."""
-    decided = decision(w, sight, seen)
+    decided = decision(w, observation, seen)
     if decided[0] != type(step).__name__:
         return False
     wanted: object = decided[1]
@@ -299,27 +305,27 @@ def decides(step: Step, sight: Sight, seen: Looks, w: World) -> bool:
         case SetEnabled(enabled=enabled):
             wanted = enabled
         case Publish():
-            return bool(decided[2] == published(step, sight, seen))
+            return bool(decided[2] == published(step, observation, seen))
     return bool(decided[1] == wanted)
 
 
-def disagreements(w: World, sight: Sight, s: Setting) -> list[str]:
+def disagreements(w: World, observation: Observation, s: Setting) -> list[str]:
     """In what a world differs from a look, one sentence each."""
     own = observe(w, 0, s)
     compared = ["record", "leaf", "next"]
-    if sight.access == WORKS and own.access == WORKS:
+    if observation.access == WORKS and own.access == WORKS:
         compared += ["certificates", "enabled"]
     differences = [
-        f"{name} is {getattr(sight, name)}, not {getattr(own, name)}"
+        f"{name} is {getattr(observation, name)}, not {getattr(own, name)}"
         for name in compared
-        if getattr(own, name) != getattr(sight, name)
+        if getattr(own, name) != getattr(observation, name)
     ]
     shared = "shared" in s.moves
-    for i, (mine, seen) in enumerate(zip(own.origins, sight.origins, strict=False), 1):
+    for i, (mine, seen) in enumerate(zip(own.origins, observation.origins, strict=False), 1):
         differences += [f"origin {i}: {what}" for what in of_origin(mine, seen, shared=shared)]
     if shared:
         return differences
-    run, heard = own.runs[0], sight.runs[0]
+    run, heard = own.runs[0], observation.runs[0]
     if heard.length > BEGUN and (
         run.presented != heard.presented or run.length < max(heard.length, SPREAD)
     ):

@@ -1,4 +1,4 @@
-"""A sight as the real `Observed`, whose times stand for the thresholds, and the real step as one of the model's."""
+"""A observation as the real `Observed`, whose times stand for the thresholds, and the real step as one of the model's."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ from aop.steps import (
 )
 from aop.terms import Claim as RealClaim
 from aop.terms import Kind, Mode, ObjectKey, Pin, Target
-from model.observation import SeenOrigin, SeenReplica, Sight, looked_at
+from model.observation import Observation, SeenOrigin, SeenReplica, looked_at
 from model.world import (
     BEGUN,
     FULL,
@@ -159,25 +159,25 @@ def real_spec(z: int, spec: Spec, hosts: tuple[str, ...], generate: bool) -> Rea
     )
 
 
-def scope(sight: Sight) -> tuple[int, ...]:
+def scope(observation: Observation) -> tuple[int, ...]:
     """The hosts in scope."""
-    if sight.ill == "no host is known":
+    if observation.ill == "no host is known":
         return ()
-    hosts = (0,) if sight.spec.narrow else tuple(range(len(sight.hosts)))
-    return tuple(host for host in hosts if host not in left_out(sight))
+    hosts = (0,) if observation.spec.narrow else tuple(range(len(observation.hosts)))
+    return tuple(host for host in hosts if host not in left_out(observation))
 
 
-def left_out(sight: Sight) -> tuple[int, ...]:
+def left_out(observation: Observation) -> tuple[int, ...]:
     """The hosts that no text can carry: the last one."""
-    return (len(sight.hosts) - 1,) if sight.ill == "a hostname is too long" else ()
+    return (len(observation.hosts) - 1,) if observation.ill == "a hostname is too long" else ()
 
 
-def real_claim(claim: Claim | None, sight: Sight) -> RealClaim | None:
+def real_claim(claim: Claim | None, observation: Observation) -> RealClaim | None:
     """A claim on the project's types."""
     if claim is None:
         return None
-    z = sight.zone_index
-    names = tuple(host_name(z, h) for h in range(len(sight.hosts)))
+    z = observation.zone_index
+    names = tuple(host_name(z, h) for h in range(len(observation.hosts)))
     return RealClaim(
         uid=f"uid-{z}",
         owner=f"edge/zone-{z}",
@@ -185,31 +185,33 @@ def real_claim(claim: Claim | None, sight: Sight) -> RealClaim | None:
         patterns=names[:1] if claim.narrow else names,
         mode=Mode(claim.mode),
         enforced=tuple(sorted(names[h] for h in range(len(names)) if claim.hosts >> h & 1)),
-        pins=tuple(sorted(pin(v, sight.expiring, sight.expired) for v in bits(claim.trust))),
+        pins=tuple(
+            sorted(pin(v, observation.expiring, observation.expired) for v in bits(claim.trust))
+        ),
     )
 
 
-def digest_of(claim: Claim, foreign: int, sight: Sight) -> str:
+def digest_of(claim: Claim, foreign: int, observation: Observation) -> str:
     """The digest of a claim among some foreign text; its pins' ends do not count."""
-    real = real_claim(claim, sight)
+    real = real_claim(claim, observation)
     assert real is not None
     return digest(real, str(foreign))
 
 
-def real_rejection(one: Rejected, sight: Sight) -> RejectedClaim:
+def real_rejection(one: Rejected, observation: Observation) -> RejectedClaim:
     """A rejected claim, whose pause is not over."""
     return RejectedClaim(
-        digest_of(one.claim, one.foreign, sight),
+        digest_of(one.claim, one.foreign, observation),
         1,
         NOW - timedelta(seconds=60),
         NOW + timedelta(seconds=60),
     )
 
 
-def real_hold_offs(mask: int, sight: Sight) -> tuple[HoldOff, ...]:
+def real_hold_offs(mask: int, observation: Observation) -> tuple[HoldOff, ...]:
     """Whoever is held off, sorted as the record has them."""
     held_off = [
-        ("" if not bit else host_name(sight.zone_index, bit - 1))
+        ("" if not bit else host_name(observation.zone_index, bit - 1))
         for bit in range(mask.bit_length())
         if mask >> bit & 1
     ]
@@ -225,81 +227,90 @@ def held_off_mask(record: RealRecord, hosts: Sequence[str], wall: datetime) -> i
     return sum(1 << bit for bit, host in enumerate(("", *hosts)) if host in running)
 
 
-def real_record(sight: Sight) -> RealRecord:
+def real_record(observation: Observation) -> RealRecord:
     """The record on the project's types."""
-    r = sight.record
+    r = observation.record
     return RealRecord(
         zone_id="0" * 32,
         baseline=None
         if r.baseline is None
         else Baseline(r.baseline, tuple(sorted(map(identifier, bits(r.foreign))))),
-        uploaded=tuple(sorted(pin(v, sight.expiring, sight.expired) for v in bits(r.uploaded))),
+        uploaded=tuple(
+            sorted(pin(v, observation.expiring, observation.expired) for v in bits(r.uploaded))
+        ),
         claimed=tuple(sorted(TARGETS[i] for i in range(len(TARGETS)) if r.claimed >> i & 1)),
-        rejected=tuple(real_rejection(one, sight) for one in r.rejected),
-        hold_offs=real_hold_offs(r.hold_off, sight),
-        flushes=(NOW - timedelta(seconds=2 if sight.noted else 1200),) if r.flushed else (),
+        rejected=tuple(real_rejection(one, observation) for one in r.rejected),
+        hold_offs=real_hold_offs(r.hold_off, observation),
+        flushes=(NOW - timedelta(seconds=2 if observation.noted else 1200),) if r.flushed else (),
         rotated="again" if r.rotated else None,
     )
 
 
-def real_zone(sight: Sight) -> ObservedZone | Unknown | None:
+def real_zone(observation: Observation) -> ObservedZone | Unknown | None:
     """Cloudflare's half."""
-    if sight.ill == "the zone does not exist":
+    if observation.ill == "the zone does not exist":
         return None
-    if sight.certificates is None:
-        rejected_token = Reason.TOKEN_REJECTED if sight.access == REJECTED else None
+    if observation.certificates is None:
+        rejected_token = Reason.TOKEN_REJECTED if observation.access == REJECTED else None
         return Unknown(
             "Cloudflare does not know the token" if rejected_token else "no answer", rejected_token
         )
     return ObservedZone(
         id="0" * 32,
-        name=ZONES[sight.zone_index],
+        name=ZONES[observation.zone_index],
         account_id="1" * 32,
-        active=sight.ill != "the zone is paused",
-        ssl_mode="full" if sight.ssl else "flexible",
-        global_on=sight.ill == "global AOP is on",
-        enabled=sight.enabled,
+        active=observation.ill != "the zone is paused",
+        ssl_mode="full" if observation.ssl else "flexible",
+        global_on=observation.ill == "global AOP is on",
+        enabled=observation.enabled,
         certificates=tuple(
             ObservedCertificate(
                 id=identifier(c),
-                pin=pin(c, sight.expiring, sight.expired),
+                pin=pin(c, observation.expiring, observation.expired),
                 state=REAL_STATES[state],
                 uploaded_at=NOW - timedelta(hours=1) + timedelta(seconds=n),
-                ours=bool(c & OURS[sight.zone_index])
-                and (sight.generate or bool(c & (sight.leaf | sight.next | sight.record.uploaded))),
+                ours=bool(c & OURS[observation.zone_index])
+                and (
+                    observation.generate
+                    or bool(c & (observation.leaf | observation.next | observation.record.uploaded))
+                ),
             )
-            for n, (c, state) in enumerate(sight.certificates)
+            for n, (c, state) in enumerate(observation.certificates)
         ),
-        outranked=tuple(host_name(sight.zone_index, h) for h in scope(sight))
-        if sight.ill == "every host has an association"
+        outranked=tuple(host_name(observation.zone_index, h) for h in scope(observation))
+        if observation.ill == "every host has an association"
         else (),
     )
 
 
-def probed_hosts(seen: SeenOrigin, sight: Sight) -> tuple[int, ...]:
+def probed_hosts(seen: SeenOrigin, observation: Observation) -> tuple[int, ...]:
     """The hosts that an origin's replicas are asked about: those in scope, and at one that has left the spec also those still claimed."""
-    if sight.ill in UNREADABLE:
+    if observation.ill in UNREADABLE:
         return ()
     claimed = seen.claim.hosts if seen.claim is not None and not seen.wanted else 0
-    return tuple(h for h in range(len(sight.hosts)) if h in scope(sight) or claimed >> h & 1)
+    return tuple(
+        h for h in range(len(observation.hosts)) if h in scope(observation) or claimed >> h & 1
+    )
 
 
 def real_replica(
-    n: int, seen: SeenReplica, hosts: tuple[int, ...], sight: Sight
+    n: int, seen: SeenReplica, hosts: tuple[int, ...], observation: Observation
 ) -> ObservedReplica:
     """One replica."""
     known = REVISION if seen.current else REVISION - 1
     revision = known if seen.path else None
     if seen.error:
         return ObservedReplica(f"controller-{n}", revision, error="timed out", ready=seen.ready)
-    probed = (sight.leaf | sight.next) & OURS[sight.zone_index] & ~sight.expired
+    probed = (
+        (observation.leaf | observation.next) & OURS[observation.zone_index] & ~observation.expired
+    )
     return ObservedReplica(
         name=f"controller-{n}",
         revision=revision,
         settled=seen.settled,
         hosts=tuple(
             HostBehaviour(
-                host_name(sight.zone_index, h),
+                host_name(observation.zone_index, h),
                 Mode(seen.modes[h]),
                 accepts=frozenset(
                     SHA[v] for v in bits(probed & ~seen.refuses[h] if not seen.odd >> h & 1 else 0)
@@ -315,51 +326,56 @@ def real_replica(
     )
 
 
-def applied(sight: Sight) -> datetime:
+def applied(observation: Observation) -> datetime:
     """When every replica was first seen to run what stands in the ConfigMap: before the last answer, or after it.
 
     Half a minute's answers in turn have come since then, and so has a removal's patience.
     """
-    long_ago = sight.runs[0].old or sight.given_up or any(run.share for run in sight.runs)
+    long_ago = (
+        observation.runs[0].old
+        or observation.given_up
+        or any(run.share for run in observation.runs)
+    )
     return NOW - timedelta(seconds=600 if long_ago else 5)
 
 
-def real_origin(i: int, seen: SeenOrigin, sight: Sight) -> ObservedOrigin:
+def real_origin(i: int, seen: SeenOrigin, observation: Observation) -> ObservedOrigin:
     """One origin."""
-    hosts = probed_hosts(seen, sight)
-    unreadable = Unknown("HTTP 500") if sight.ill in UNREADABLE else None
+    hosts = probed_hosts(seen, observation)
+    unreadable = Unknown("HTTP 500") if observation.ill in UNREADABLE else None
     configured = (
         None
         if seen.missing
         else Configured(
             revision=REVISION,
             claim_since=REVISION if seen.intact else None,
-            claim=real_claim(seen.claim, sight),
-            standing=real_claim(seen.standing, sight) if not seen.intact else None,
-            accepted=real_claim(seen.accepted, sight),
+            claim=real_claim(seen.claim, observation),
+            standing=real_claim(seen.standing, observation) if not seen.intact else None,
+            accepted=real_claim(seen.accepted, observation),
             intact=seen.intact,
             others_changed=seen.others_changed,
             foreign_digest=str(seen.foreign),
         )
     )
-    replicas = tuple(real_replica(n, r, hosts, sight) for n, r in enumerate(seen.replicas))
+    replicas = tuple(real_replica(n, r, hosts, observation) for n, r in enumerate(seen.replicas))
     return ObservedOrigin(
         name=ORIGINS[i],
         target=TARGETS[i],
         configured=unreadable or configured,
         wanted=seen.wanted,
-        allowed=sight.ill != "the ConfigMap is not allowed",
+        allowed=observation.ill != "the ConfigMap is not allowed",
         readers=0 if unreadable or not seen.readers else 2,
         replicas=unreadable or replicas,
-        hosts=tuple(host_name(sight.zone_index, h) for h in hosts),
+        hosts=tuple(host_name(observation.zone_index, h) for h in hosts),
         left_out=tuple(
-            LeftOut(host_name(sight.zone_index, h), "the name is too long") for h in left_out(sight)
+            LeftOut(host_name(observation.zone_index, h), "the name is too long")
+            for h in left_out(observation)
         ),
         foreign="the text of others ends within a block"
-        if sight.ill == "the text of others must not stand beside ours"
+        if observation.ill == "the text of others must not stand beside ours"
         else None,
         displaced=tuple(
-            LeftOut(host_name(sight.zone_index, h), "its Ingress verifies by itself")
+            LeftOut(host_name(observation.zone_index, h), "its Ingress verifies by itself")
             for h in hosts
             if seen.displaced >> h & 1
         ),
@@ -369,7 +385,7 @@ def real_origin(i: int, seen: SeenOrigin, sight: Sight) -> ObservedOrigin:
         stale="the Ingresses have not been read for a while" if seen.stale else None,
         rollout=replace(ROLLOUT, leaving=seen.leaving) if seen.rollout else None,
         published_at=NOW - timedelta(seconds=600),
-        applied_at=applied(sight)
+        applied_at=applied(observation)
         if seen.replicas
         and all(r.current and r.path and (r.settled or r.error) for r in seen.replicas)
         else None,
@@ -382,9 +398,9 @@ COUNTS = {BEGUN: 1, SPREAD: 40, FULL: 40}
 """Enough answers without enough time are no proof."""
 
 
-def real_evidence(run: Run, host: int, sight: Sight) -> Evidence:
+def real_evidence(run: Run, host: int, observation: Observation) -> Evidence:
     """What a host's answers came with; the times stand for the thresholds."""
-    name, kind = host_name(sight.zone_index, host), sight.hosts[host]
+    name, kind = host_name(observation.zone_index, host), observation.hosts[host]
     if kind != "edge":
         value, last = NONE if kind == "direct" else OTHER, NOW - timedelta(seconds=1)
         recent = tuple(Arrival(last - timedelta(seconds=ago), value) for ago in (12, 6, 0))
@@ -400,7 +416,7 @@ def real_evidence(run: Run, host: int, sight: Sight) -> Evidence:
             direct=kind == "direct",
         )
     heard = run.length != NO_RUN or bool(run.recent)
-    silence = "HTTP 403" if sight.silent or run.aged or not heard else None
+    silence = "HTTP 403" if observation.silent or run.aged or not heard else None
     silent_since = NOW - timedelta(seconds=30) if silence else None
     if not heard:
         return Evidence(name, silence=silence, silent_since=silent_since)
@@ -461,9 +477,9 @@ def shared(run: Run, last: datetime) -> tuple[Arrival, ...]:
     )
 
 
-def realise(sight: Sight) -> Observed:
+def realise(observation: Observation) -> Observed:
     """The `Observed` that the rules read."""
-    z = sight.zone_index
+    z = observation.zone_index
     key = ObjectKey("edge", f"zone-{z}")
     return Observed(
         now=NOW,
@@ -472,36 +488,38 @@ def realise(sight: Sight) -> Observed:
             uid=f"uid-{z}",
             generation=1,
             created=NOW - timedelta(days=1),
-            spec=real_spec(z, sight.spec, sight.hosts, sight.generate),
-            record=real_record(sight),
-            finalizer=sight.finalizer,
-            deleting=sight.deleting,
-            rotate="again" if sight.rotate else None,
+            spec=real_spec(z, observation.spec, observation.hosts, observation.generate),
+            record=real_record(observation),
+            finalizer=observation.finalizer,
+            deleting=observation.deleting,
+            rotate="again" if observation.rotate else None,
         ),
-        zone=real_zone(sight),
-        key_pair=real_key_pair(sight),
+        zone=real_zone(observation),
+        key_pair=real_key_pair(observation),
         origins=tuple(
-            real_origin(i, seen, sight)
-            for i, seen in zip(looked_at(sight), sight.origins, strict=True)
+            real_origin(i, seen, observation)
+            for i, seen in zip(looked_at(observation), observation.origins, strict=True)
         ),
-        evidence=tuple(real_evidence(sight.runs[h], h, sight) for h in scope(sight)),
-        rivals=real_rivals(sight),
-        still=sight.still,
+        evidence=tuple(
+            real_evidence(observation.runs[h], h, observation) for h in scope(observation)
+        ),
+        rivals=real_rivals(observation),
+        still=observation.still,
         limits=LIMITS,
-        removing_since=NOW - timedelta(seconds=900 if sight.given_up else 30)
-        if sight.deleting
+        removing_since=NOW - timedelta(seconds=900 if observation.given_up else 30)
+        if observation.deleting
         else None,
     )
 
 
-def real_rivals(sight: Sight) -> tuple[Rival, ...] | Unknown:
+def real_rivals(observation: Observation) -> tuple[Rival, ...] | Unknown:
     """The other objects that name the zone."""
     other, older, younger = (
         ObjectKey("edge", "other"),
         NOW - timedelta(days=2),
         NOW - timedelta(hours=1),
     )
-    match sight.ill:
+    match observation.ill:
         case "the other objects cannot be listed":
             return Unknown("forbidden")
         case "an older object names the zone":
@@ -513,22 +531,24 @@ def real_rivals(sight: Sight) -> tuple[Rival, ...] | Unknown:
     return ()
 
 
-def real_key_pair(sight: Sight) -> ObservedKeyPair | Unknown | None:
+def real_key_pair(observation: Observation) -> ObservedKeyPair | Unknown | None:
     """The Secret."""
-    if sight.ill == "the key does not match":
+    if observation.ill == "the key does not match":
         return Unknown("tls.key does not belong to tls.crt", Reason.KEY_PAIR_INVALID)
-    if sight.ill == "the Secret cannot be read":
+    if observation.ill == "the Secret cannot be read":
         return Unknown("HTTP 500")
-    if not sight.leaf:
+    if not observation.leaf:
         return None
-    leaf = pin(sight.leaf, sight.expiring, sight.expired)
-    if not sight.generate and sight.leaf & sight.expired:
+    leaf = pin(observation.leaf, observation.expiring, observation.expired)
+    if not observation.generate and observation.leaf & observation.expired:
         return Unknown("tls.crt has expired", Reason.KEY_PAIR_INVALID)
-    renewal_at = NOW - timedelta(hours=1) if sight.due else NOW + timedelta(days=300)
+    renewal_at = NOW - timedelta(hours=1) if observation.due else NOW + timedelta(days=300)
     return ObservedKeyPair(
         leaf,
-        pin(sight.next, sight.expiring, sight.expired) if sight.next else None,
-        renewal_at if sight.generate else None,
+        pin(observation.next, observation.expiring, observation.expired)
+        if observation.next
+        else None,
+        renewal_at if observation.generate else None,
     )
 
 
@@ -550,19 +570,19 @@ def abstract_claim(claim: RealClaim, z: int, hosts: int) -> Claim:
     )
 
 
-def abstract_step(step: Step, sight: Sight, o: Observed) -> tuple[Any, ...]:  # noqa: C901, PLR0912 - a list of independent cases
+def abstract_step(step: Step, observation: Observation, o: Observed) -> tuple[Any, ...]:  # noqa: C901, PLR0912 - a list of independent cases
     """A real step as the model's; the last element is the plain line."""
-    z, hosts = sight.zone_index, len(sight.hosts)
+    z, hosts = observation.zone_index, len(observation.hosts)
     match step:
         case Note(record=record):
             known = {
-                digest_of(one.claim, one.foreign, sight): (one.claim, one.foreign)
-                for one in sight.record.rejected
+                digest_of(one.claim, one.foreign, observation): (one.claim, one.foreign)
+                for one in observation.record.rejected
             }
-            for seen in sight.origins:
+            for seen in observation.origins:
                 for claim in (seen.claim, seen.accepted):
                     if claim is not None:
-                        known[digest_of(claim, seen.foreign, sight)] = (claim, seen.foreign)
+                        known[digest_of(claim, seen.foreign, observation)] = (claim, seen.foreign)
             return (
                 "Note",
                 Record(

@@ -7,7 +7,7 @@
 - what two looks in a row differ in is something that the model has a move for (`leaps`), as far as it can be told from both;
 - the whole run is a path of the model (`model.path`): some world agrees with each look, and its rules take each step.
 
-What `OutOfModel` names has no sight in the model and is skipped.
+What `OutOfModel` names has no observation in the model and is skipped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from aop.reconcile import TRACE, Pass
 from aop.steps import Delete, Done, Publish, SetEnabled, Step, Upload, Withdraw
 from aop.terms import Claim, Mode
 from model.abstract import Generations, OutOfModel, sight_of
-from model.observation import Sight
+from model.observation import Observation
 from model.path import untraceable
 from model.world import ACTIVE, DELETING, FAILED, PENDING, F
 
@@ -44,7 +44,7 @@ def violations(lines: Iterable[str], moves: str = "", *, in_model: bool = True) 
     """
     complaints: list[str] = []
     names: dict[str, Generations] = {}
-    before: dict[str, Sight] = {}
+    before: dict[str, Observation] = {}
     runs: dict[str, list[tuple[int, Observed, Step]]] = {}
     for number, line in enumerate((line for line in lines if line.strip()), 1):
         try:
@@ -63,13 +63,13 @@ def violations(lines: Iterable[str], moves: str = "", *, in_model: bool = True) 
             continue
         uid = seen.observed.object.uid
         try:
-            sight = sight_of(seen.observed, names.setdefault(uid, Generations()))
+            observation = sight_of(seen.observed, names.setdefault(uid, Generations()))
         except OutOfModel:
             before.pop(uid, None)
             continue
         if uid in before:
-            complaints += [f"line {number}: {what}" for what in leaps(before[uid], sight)]
-        before[uid] = sight
+            complaints += [f"line {number}: {what}" for what in leaps(before[uid], observation)]
+        before[uid] = observation
     paths = runs.values() if in_model else ()
     return complaints + [what for run in paths for what in untraceable(run, moves)]
 
@@ -157,7 +157,7 @@ def accepts(origin: ObservedOrigin, leaf: str) -> bool:
     )
 
 
-def leaps(before: Sight, after: Sight) -> Iterator[str]:
+def leaps(before: Observation, after: Observation) -> Iterator[str]:
     """What changed between two looks by no move of the model."""
     if before.deleting and not after.deleting:
         yield "an object that was being deleted is not any more"

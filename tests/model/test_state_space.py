@@ -12,11 +12,11 @@ from aop.observed import Configured, Evidence, Observed, ObservedOrigin
 from aop.plan import next_step
 from aop.reconcile import TRACE, Pass
 from aop.steps import Publish, Upload, Wait
-from model.decisions import Decision, Mind
+from model.decisions import Decision, Decisions
 from model.explore import explore
 from model.moves import FAIR, moves
 from model.mutants import Mutant, generated
-from model.observation import Sight, observe
+from model.observation import Observation, observe
 from model.real import realise
 from model.replay import violations
 from model.settings import AT_REST, ONE_ZONE, SETTINGS
@@ -36,7 +36,7 @@ LARGE = (
 RESTING = realise(observe(AT_REST, 0, SETTINGS["removal"]))
 
 
-REMEMBERED: dict[Sight, Decision] = {}
+REMEMBERED: dict[Observation, Decision] = {}
 """What the rules answered in the worlds that were walked before: they are pure."""
 
 
@@ -50,7 +50,7 @@ def worlds() -> list[Any]:
 
 @pytest.mark.parametrize("name", worlds())
 def test_no_promise_breaks_in_any_world_of(name: str) -> None:
-    result = explore(SETTINGS[name], Mind(memory=REMEMBERED))
+    result = explore(SETTINGS[name], Decisions(memory=REMEMBERED))
     assert result.complete
     assert result.violations == {}, "\n".join(
         line for _, trace in result.violations.values() for line in trace
@@ -71,8 +71,8 @@ FATAL = {
     "mutant", [m for m in generated() if m.name in FATAL], ids=lambda m: m.name
 )
 def test_a_mistake_in_the_rules_is_found(mutant: Mutant) -> None:
-    mind = Mind(mutant.protect, mutant.rules, mutant.teardown, mutant.eyes)
-    assert explore(SETTINGS[FATAL[mutant.name]], mind, stop=True).violations
+    decisions = Decisions(mutant.protect, mutant.rules, mutant.teardown, mutant.eyes)
+    assert explore(SETTINGS[FATAL[mutant.name]], decisions, stop=True).violations
 
 
 def test_every_module_of_moves_has_lines() -> None:
@@ -116,19 +116,19 @@ def test_an_upload_that_no_record_names_is_told() -> None:
 
 def lived() -> list[Observed]:
     """The looks of one onboarding in the model, in which everything finishes in turn."""
-    s, mind = SETTINGS["onboarding"], Mind()
+    s, decisions = SETTINGS["onboarding"], Decisions()
     w, seen, looks = s.start[0], set[World](), list[Observed]()
     while True:
         seen.add(w)
-        sight = observe(w, 0, s)
-        looks.append(realise(sight))
-        if mind.decide(sight)[0][0] == "Done":
+        observation = observe(w, 0, s)
+        looks.append(realise(observation))
+        if decisions.decide(observation)[0][0] == "Done":
             return looks
         w = next(
-            after for kind, _, after in moves(w, s, mind) if kind in FAIR and after not in seen
+            after for kind, _, after in moves(w, s, decisions) if kind in FAIR and after not in seen
         )
         if w.zones[0].plan is not None:
-            w = next(after for kind, _, after in moves(w, s, mind) if kind == "act")
+            w = next(after for kind, _, after in moves(w, s, decisions) if kind == "act")
 
 
 def test_a_whole_life_is_followed_through_the_model() -> None:
