@@ -198,8 +198,9 @@ class Settings(BaseSettings):
     )
     list_ingress_routes: bool = Field(
         False,
-        description="Whether Traefik's IngressRoutes and IngressRouteTCPs of all namespaces may be listed: true or false. If so, the operator names those "
-        "that may serve a protected host without going through its own routers.",
+        description="Whether Traefik's IngressRoutes and IngressRouteTCPs of all namespaces may be listed, and the Ingresses, routes of the Gateway API, "
+        "ListenerSets, Gateways and classes of both: true or false. If so, the operator names those that may serve a protected host of Traefik's without "
+        "going through its own routers.",
     )
     list_routes: bool = Field(
         False,

@@ -510,6 +510,7 @@ class Given:
     proxies: set[str]
     """Where their proxies run."""
     all_routes: bool
+    all_ingress_routes: bool
 
     @classmethod
     def of(cls, values: Path) -> Self:
@@ -537,6 +538,7 @@ class Given:
             },
             {it.get("proxyNamespace", "envoy-gateway-system") for it in given.get("gateways", [])},
             rbac["allRoutes"] and bool(given.get("gateways")),
+            rbac["allIngressRoutes"],
         )
 
 
@@ -586,17 +588,24 @@ def test_rights_are_where_they_were_asked_for_and_nowhere_else(
     before = {name.split("/")[0] for name in given.gateways}
     assert where(objects, "pods", *everything) == controllers | theirs | given.proxies
     assert where(objects, "envoyextensionpolicies", *everything) == before
-    assert where(objects, "gateways", *everything) == before
+    of_traefik = {"*"} if given.all_ingress_routes else set()
+    assert where(objects, "gateways", *everything) == before | of_traefik
     for resource in ("httproutes", "grpcroutes", "gatewayclasses"):
-        assert where(objects, resource, *everything) == ({"*"} if given.all_routes else set())
+        assert where(objects, resource, *everything) == ({"*"} if given.all_routes else of_traefik)
+    for resource in ("ingressroutes", "ingressroutetcps", "listenersets"):
+        assert where(objects, resource, *everything) == of_traefik
+    for resource in ("gateways", "httproutes", "ingresses", "listenersets"):
+        assert "*" not in where(objects, resource, *{*everything} - {"list"}), "only listed"
     assert where(objects, "leases", *everything) == {"aop-system", f"aop-system/{lease(objects)}"}
     assert where(objects, "leases", "create") == {"aop-system"}
     assert where(objects, "ingressclasses", *everything) == (
-        {"*"} if given.all_ingresses else set()
+        {"*"} if given.all_ingresses else of_traefik
     )
     everywhere = given.all_ingresses or not given.served
     somewhere = served | controllers if controllers else set()
-    assert where(objects, "ingresses", *everything) == ({"*"} if everywhere else somewhere)
+    assert where(objects, "ingresses", *everything) == (
+        {"*"} if everywhere else somewhere | of_traefik
+    )
 
 
 def test_by_default_the_clusters_own_roles_learn_nothing(any_helm: Helm) -> None:

@@ -172,14 +172,18 @@ def test_routers_are_read_only_where_the_operator_may_and_never_needed() -> None
         True: TRAEFIK.reads(target, Scope(routers=True)),
     }
     more = set(asked[True]) - set(asked[False])
-    assert {(one.kind, one.need) for one in more} == {
-        (Kind.INGRESS_ROUTE, Need.OPTIONAL),
-        (Kind.INGRESS_ROUTE_TCP, Need.OPTIONAL),
-    }
-    http, tcp = sorted(more, key=lambda one: one.kind.plural)
+    assert {one.need for one in more} == {Need.OPTIONAL}
+    by_kind = {one.kind: one for one in more}
+    others = {Kind.INGRESS, Kind.HTTP_ROUTE, Kind.GRPC_ROUTE, Kind.GATEWAY, Kind.LISTENER_SET}
+    classes = {Kind.INGRESS_CLASS, Kind.GATEWAY_CLASS}
+    assert by_kind.keys() == {Kind.INGRESS_ROUTE, Kind.INGRESS_ROUTE_TCP} | others | classes
+    http, tcp, ingress = (
+        by_kind[kind] for kind in (Kind.INGRESS_ROUTE, Kind.INGRESS_ROUTE_TCP, Kind.INGRESS)
+    )
     dialect, app = TraefikDialect(), route("app", f"Host(`{HOST}`)")
     (unread,) = dialect.left_open(PARENTS, (HOST,), {})
     assert "is not a child of" in unread
-    named, rest = dialect.left_open(PARENTS, (HOST,), {http: (app,), tcp: None})
+    named, rest = dialect.left_open(PARENTS, (HOST,), {http: (app,), tcp: None, ingress: ()})
     assert named.startswith("IngressRoute web/app ")
+    assert "files, HTTPRoutes, GRPCRoutes, TCPRoutes and TLSRoutes" in rest
     assert "of which the operator reads none" in rest

@@ -33,6 +33,7 @@ class Kind(Enum):
     )
     GATEWAY = ("/apis/gateway.networking.k8s.io/v1", "gateways", "Gateway")
     GATEWAY_CLASS = ("/apis/gateway.networking.k8s.io/v1", "gatewayclasses", "GatewayClass")
+    LISTENER_SET = ("/apis/gateway.networking.k8s.io/v1", "listenersets", "ListenerSet")
     HTTP_ROUTE = ("/apis/gateway.networking.k8s.io/v1", "httproutes", "HTTPRoute")
     GRPC_ROUTE = ("/apis/gateway.networking.k8s.io/v1", "grpcroutes", "GRPCRoute")
     LEASE = ("/apis/coordination.k8s.io/v1", "leases", "Lease")

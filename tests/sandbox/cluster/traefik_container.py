@@ -14,18 +14,22 @@ CONF = Path("etc/traefik/traefik.yaml")
 
 
 def start(root: Path, address: str, log: Path) -> Child:
-    """Run it."""
+    """Run it, with its file alone (facts: traefik#a-configuration-file)."""
     own = root / CONF
     conf = yaml.safe_load(own.read_text().replace("/etc/traefik/", f"{own.parent}/"))
     for entry_point in conf["entryPoints"].values():
         entry_point["address"] = f"{address}{entry_point['address']}"
-    conf["providers"]["kubernetesCRD"] |= {
-        "endpoint": (root / API_SERVER).read_text(),
-        "token": (root / ACCOUNT / "token").read_text(),
-        "certAuthFilePath": str(root / ACCOUNT / "ca.crt"),
-        # The application has an address of this machine alone, which no EndpointSlice may hold.
-        "allowExternalNameServices": True,
-    }
+    for name, provider in conf["providers"].items():
+        if not name.startswith("kubernetes"):
+            continue
+        provider |= {
+            "endpoint": (root / API_SERVER).read_text(),
+            "token": (root / ACCOUNT / "token").read_text(),
+            "certAuthFilePath": str(root / ACCOUNT / "ca.crt"),
+        }
+        if name != "kubernetesGateway":
+            # The application has an address of this machine alone, which no EndpointSlice may hold.
+            provider["allowExternalNameServices"] = True
     conf["global"] = {"checkNewVersion": False, "sendAnonymousUsage": False}
     written = own.parent / "sandbox.yaml"
     written.write_text(yaml.safe_dump(conf))

@@ -161,6 +161,13 @@ test suite proves from the API server's audit log that none is missing and none 
 - apiGroups: [traefik.io]
   resources: [ingressroutes, ingressroutetcps]
   verbs: [list]
+# The same of Ingresses and routes of the Gateway API that Traefik serves; and whose they are.
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses, ingressclasses]
+  verbs: [list]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes, grpcroutes, gateways, gatewayclasses, listenersets]
+  verbs: [list]
 {{- end }}
 {{- if include "aop-operator.routes" . }}
 # Which hosts a Gateway serves, and by which other names: a route may be in any namespace.

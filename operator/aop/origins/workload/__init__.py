@@ -14,6 +14,7 @@ question::
     haproxy      how is that said to HAProxy
     traefik      how is that said to Traefik
     routes       which of Traefik's routers stand beside ours
+    others       which Ingresses and routes of the Gateway API do
     stored       what does the ConfigMap say of us, and what is to be written
     pods         which pods read it, and whose are they
     templates    which pods will read it next, and how are they replaced

@@ -22,6 +22,7 @@ from aop.origins.kind import Capabilities
 from aop.origins.rules import HostRule, Parents, Rules
 from aop.origins.sites import Json, Need, Objects, Read, Remark, Scope
 from aop.origins.workload.dialect import Dialect, pattern_of, text_of
+from aop.origins.workload.others import TraefikGateways, ingresses_past
 from aop.origins.workload.routes import past_ours
 from aop.terms import Kind, Mode, Pin
 
@@ -46,6 +47,16 @@ NOTHING = "noop@internal"
 """Traefik's own service that leads nowhere; every router must have one."""
 _ROUTES = Read(Kind.INGRESS_ROUTE, need=Need.OPTIONAL)
 _TCP_ROUTES = Read(Kind.INGRESS_ROUTE_TCP, need=Need.OPTIONAL)
+_INGRESSES = Read(Kind.INGRESS, need=Need.OPTIONAL)
+_INGRESS_CLASSES = Read(Kind.INGRESS_CLASS, need=Need.OPTIONAL)
+_GATEWAY_ROUTES = tuple(Read(one, need=Need.OPTIONAL) for one in (Kind.HTTP_ROUTE, Kind.GRPC_ROUTE))
+_GATEWAYS = Read(Kind.GATEWAY, need=Need.OPTIONAL)
+_GATEWAY_CLASSES = Read(Kind.GATEWAY_CLASS, need=Need.OPTIONAL)
+_LISTENER_SETS = Read(Kind.LISTENER_SET, need=Need.OPTIONAL)
+_OTHERS = (
+    *(_INGRESSES, _INGRESS_CLASSES, *_GATEWAY_ROUTES),
+    *(_GATEWAYS, _GATEWAY_CLASSES, _LISTENER_SETS),
+)
 _LEAF = re.compile(r"MI[A-Za-z0-9+/\[\]]+={0,2}")
 
 
@@ -83,12 +94,15 @@ class TraefikDialect(Dialect):
 
     def reads(self, scope: Scope) -> tuple[Read, ...]:
         """The routers that others have, where they may be listed."""
-        return (_ROUTES, _TCP_ROUTES) if scope.routers else ()
+        return (_ROUTES, _TCP_ROUTES, *_OTHERS) if scope.routers else ()
 
     def left_open(
         self, parents: Parents, patterns: Collection[str], objects: Objects
     ) -> tuple[str, ...]:
-        """Routers beside ours, such as one for a path of a host whose other router is below."""
+        """Routers beside ours, such as one for a path of a host whose other router is below.
+
+        What is not there to be read counts as nothing, and is said not to be read.
+        """
         routes = objects.get(_ROUTES)
         if routes is None:
             return (
@@ -96,7 +110,11 @@ class TraefikDialect(Dialect):
             )
         return (
             *past_ours(routes, objects.get(_TCP_ROUTES) or (), parents, patterns),
-            f"no certificate is required by routers of files, Ingresses and the Gateway API that are not children of {parents.https}, of which the operator reads none",
+            *ingresses_past(
+                objects.get(_INGRESSES) or (), objects.get(_INGRESS_CLASSES) or (), patterns
+            ),
+            *_of_gateways(patterns, objects),
+            f"no certificate is required by {_unread(objects)} that are not children of {parents.https}, of which the operator reads none",
         )
 
     def remarks(self, container: str, server: Json) -> tuple[Remark, ...]:
@@ -255,6 +273,23 @@ def _any(hosts: Iterable[str]) -> str:
 def _is(pin: Pin) -> str:
     """The header begins with this leaf; what a client sends along proves nothing."""
     return f"HeaderRegexp(`{HEADER}`, `^{pin.der.replace('+', '[+]')}(,|$)`)"
+
+
+def _of_gateways(patterns: Collection[str], objects: Objects) -> Iterator[str]:
+    gateways = TraefikGateways(
+        objects.get(_GATEWAYS) or (),
+        objects.get(_GATEWAY_CLASSES),
+        objects.get(_LISTENER_SETS) or (),
+    )
+    for read in _GATEWAY_ROUTES:
+        yield from gateways.past(read.kind.title, objects.get(read) or (), patterns)
+
+
+def _unread(objects: Objects) -> str:
+    """Routers of kinds that nobody reads."""
+    missing = [one.kind.title for one in (_INGRESSES, *_GATEWAY_ROUTES) if objects.get(one) is None]
+    *kinds, last = (*(f"{title}s" for title in missing), "TCPRoutes", "TLSRoutes")
+    return f"routers of files, {', '.join(kinds)} and {last}"
 
 
 def _digest(der: str) -> str | None:
