@@ -1,5 +1,5 @@
 """Origin kinds, and the claims that objects make on them.
 
-`aop.plan` decides in terms of `Mode`, `Pin` and `Claim` only; a kind's package turns claims into
-the fields of the objects that the kind is configured by, and those objects back into claims.
+`aop.plan` decides only in terms of `Mode`, `Pin` and `Claim`. A kind's package turns claims into
+the fields of the objects by which the kind is configured, and those objects back into claims.
 """

@@ -1,9 +1,9 @@
 """The two paths that are ours on every host, and the check path's one line.
 
-They are the same whatever the origin kind. `parse` is the only way back from the answer. The nonce
-in it is the request's argument `n`, so anybody can make the server say something there: letters,
-digits, `_` and `-`, of which no browser makes anything but text, whatever type it takes it for.
-`parse` takes nothing but the exact form.
+They are the same for every origin kind. `parse` is the only way back from the answer. The nonce in
+it is the request's argument `n`, so anybody can make the server say something there: letters,
+digits, `_` and `-`, of which no browser makes anything but text, whatever type it assumes. `parse`
+accepts nothing but the exact form.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ NONE = "none"
 OTHER = "other"
 """Presented: a certificate that is not pinned for the zone of this host."""
 NO_ZONE = "-"
-"""Zone label of a host that belongs to no zone whose claims ask. Before another label a word may
-stand that says how strict the host is."""
+"""Zone label of a host that belongs to no zone whose claims ask. Before any other label, a word may
+say how strict the host is."""
 
 TOKEN = re.compile(r"[a-z0-9]{8,40}")
 _LINE = re.compile(
@@ -32,15 +32,14 @@ OUR_PATHS = "/.well-known/aop-operator/"
 
 
 ANSWER_PATH = f"{OUR_PATHS}told/"
-"""Where a server leads the check to that can answer in no words of its own: the line stands behind
-it."""
+"""Where a server redirects the check to if it cannot answer in words of its own; the line comes
+after it."""
 
 
 def check_path(token: str) -> str:
-    """The path that is exempt from every refusal and tells what a request came with.
+    """The path that is exempt from every refusal and shows what a request came with.
 
-    `?n=` is its nonce. Where no type can be set for the answer, a server takes it from the
-    extension.
+    `?n=` is its nonce. If no type can be set for the answer, a server takes it from the extension.
     """
     return f"{OUR_PATHS}{token}/check.txt"
 
@@ -54,9 +53,9 @@ def gate_path(token: str) -> str:
 
 
 def printed(revision: int) -> str:
-    """A revision as it stands in everything that we write.
+    """A revision, as it is printed in everything that we write.
 
-    Always of one length, so that no write grows because it is a later one.
+    It always has the same length, so that no write grows because it is a later one.
     """
     return f"{revision:08}"
 
@@ -66,21 +65,21 @@ class CheckAnswer:
     """What one request met at the check path."""
 
     revision: int
-    """The revision of the text that whoever answers runs."""
+    """The revision of the text that the answering server runs."""
     presented: str
     """`Pin.short` of a leaf pinned for that zone, or NONE, or OTHER."""
     https: bool
-    """The connection to the origin itself was TLS; no header can claim that."""
+    """Whether the connection to the origin itself was TLS; no header can claim that."""
     fresh: bool
-    """The request was the first on its connection, and the connection's TLS session was not
-    resumed: what was presented, is presented now."""
+    """Whether the request was the first on its connection, and the connection's TLS session was not
+    resumed: then what was presented is presented now."""
     nonce: str
 
 
 def parse(body: bytes | str) -> CheckAnswer | None:
     """The answer in `body`.
 
-    None for anything else, also when a part of our text is live that cannot tell a zone.
+    None for anything else, even if a part of our text is live that cannot tell a zone.
     """
     try:
         line = body if isinstance(body, str) else body.decode("ascii")
@@ -98,7 +97,7 @@ def parse(body: bytes | str) -> CheckAnswer | None:
 
 
 def answer_in(status: int, body: str, location: str | None) -> CheckAnswer | None:
-    """What an answer of the check path tells: in its body, or in the place that it leads to."""
+    """The check's answer: in the body, or in the place to which it redirects."""
     if status == 200:
         return parse(body)
     if status == 302 and location and ANSWER_PATH in location:

@@ -1,8 +1,8 @@
-"""The one door to an origin kind: what a driver says, and what nobody above has to know by name.
+"""The one door to an origin kind: what a driver says, so that nobody above knows it by name.
 
-A driver is pure. It says what it wants to read; from what was read it makes a `Site`, which says
-what is configured and who serves it, and turns claims into the object that is to be written.
-Everything that looks, waits, writes or remembers is the same for all kinds.
+A driver is pure. It says what to read. From what was read it makes a `Site`, which says what is
+configured and who serves it, and turns claims into the object that has to be written. Everything
+that looks, waits, writes or remembers is the same for all kinds.
 """
 
 from __future__ import annotations
@@ -30,65 +30,64 @@ from aop.terms import Claim, Kind, Target
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an origin of a kind can and cannot do; rules and messages that depend on one ask it."""
+    """What an origin of a kind can and cannot do; rules and messages that depend on it ask here."""
 
     asks_per_host: bool = False
-    """Whether a certificate is asked for can differ between two hosts of one replica."""
+    """Whether asking for a certificate can differ between two hosts of one replica."""
     refuses_expired: bool = True
-    """It refuses a certificate that has expired, or is not valid yet, even where it only asks.
-
-    By an answer, or by a TLS alert."""
+    """Whether it refuses a certificate that has expired, or is not valid yet, even where it only
+    asks, by an answer or by a TLS alert."""
     ends_sessions: bool = True
-    """Publishing the same claims again ends the TLS sessions of before."""
+    """Whether publishing the same claims again ends old TLS sessions."""
     creates_carrier: bool = False
-    """What carries our claims is made with the first claim and deleted with the last. Replicas that
-    run its text go on when somebody else deletes it."""
+    """Whether the carrier is made with the first claim and deleted with the last. Replicas that run
+    its text go on when somebody else deletes it."""
     keeps_connections: bool = False
-    """Where a running server takes up another text, it judges by it the connections of before as
-    well: the edge may have made them before it presented anything."""
+    """Whether a running server that takes up another text judges old connections by it as well: the
+    edge may have made them before it presented anything."""
     fails_rejected: bool = False
-    """While it rejects a text it serves nobody, where others go on with the text of before: none is
-    tried again soon."""
+    """Whether it serves nobody while it rejects a text, where others go on with the old text. Then
+    no other text is tried again soon."""
     told_by: tuple[str, ...] = ()
-    """The request headers by which the server tells our text what came. A client may send them as
-    well, so somebody has to take them away before; else whoever sends them passes."""
+    """The request headers by which the server tells our text what the client presented. A client
+    can send them too, so somebody has to remove them before; otherwise whoever sends them
+    passes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What is special to one origin of a kind, as messages take it over."""
+    """What is special to one origin of a kind, in words for messages."""
 
     place: str = "what configures it"
     """The object that carries our claims, such as `ConfigMap ingress-nginx/controller`."""
     missing: str = "Create it"
-    """What helps where that object does not exist; a sentence without its full stop, as all
-    below."""
+    """What helps if that object does not exist; a sentence without its full stop, as all below."""
     not_allowed: str = "Add it to the operator's allow-list"
-    """What helps where the operator may not write that object."""
+    """What helps if the operator may not write that object."""
     unread: str = "no controller reads what configures it"
-    """That nobody acts on that object, why, and what helps."""
+    """That no server acts on that object, why, and what helps."""
     unreached: str = "The pod hangs, its node is cut off, or a NetworkPolicy is in the way"
     """Why a Ready pod may not answer the operator."""
     unready: str = "Find out why its pods are not Ready"
-    """What helps where nobody who acts on that object is Ready."""
+    """What helps if no server that acts on that object is Ready."""
     in_place: str = "Have the server take up nothing before it is started again"
-    """What helps where a running server takes up another text."""
+    """What helps if a running server takes up another text."""
     rejected: str = "See the Events of its pods"
-    """Where the origin's own words about a text that it rejects are found."""
+    """Where to find the origin's own words about a text that it rejects."""
     ours: str = "what the operator writes there"
-    """What of that object is ours, for whoever is asked to leave it alone."""
+    """What in that object is ours, for messages that ask others to leave it alone."""
 
 
 class Site(Protocol):
-    """One origin at one moment, as the objects that were read say it."""
+    """One origin at one moment, as the objects that were read show it."""
 
     @property
     def exists(self) -> bool:
-        """The object that carries our claims exists."""
+        """Whether the object that carries our claims exists."""
 
     @property
     def published(self) -> Published:
-        """What that object says of us. Nothing that anybody writes into it makes this fail."""
+        """What that object says about us. Nothing that anybody writes into it makes this fail."""
 
     @property
     def replicas(self) -> tuple[Replica, ...]:
@@ -96,61 +95,61 @@ class Site(Protocol):
 
     @property
     def proxy_protocol(self) -> bool:
-        """Every connection to a replica begins with a PROXY header."""
+        """Whether every connection to a replica begins with a PROXY header."""
 
     def hosts(self, zone: str, patterns: Collection[str], also: Collection[str]) -> ServedHosts:
         """The hosts of `zone` that the origin serves under `patterns`, and those in `also`.
 
-        Patterns are names and wildcards. What another zone's claim takes is left out.
+        Patterns are names and wildcards. Hosts that another zone's claim takes are left out.
         """
 
     def verifiers(self, hosts: Collection[str]) -> Mapping[str, str]:
-        """Those of `hosts` at which somebody else verifies and would refuse ours.
+        """Those of `hosts` at which somebody else verifies client certificates and would refuse us.
 
-        Client certificates are meant; a sentence about each says who does it and what helps.
+        A sentence about each says who does it and what helps.
         """
 
     def unread(self) -> str | None:
-        """Why nobody acts on what carries our claims, where more is known than `Words.unread`.
+        """Why no server acts on the carrier, if more is known than `Words.unread`.
 
-        As a sentence that says what helps. Of interest where there are no replicas.
+        As a sentence that says what helps. It matters if there are no replicas.
         """
 
     def unserved(self, hosts: Collection[str]) -> Mapping[str, str]:
-        """Those of `hosts` that nothing there serves, as far as Kubernetes tells.
+        """Those of `hosts` that nothing there serves, as far as Kubernetes shows.
 
-        A sentence about each says so; whether it is so is probed.
+        A sentence about each says so; whether it is true is probed.
         """
 
     def wildcards(
         self, hosts: Collection[str], patterns: Collection[str]
     ) -> Mapping[str, tuple[str, ...]]:
-        """The wildcards under `patterns` that have a server of their own.
+        """The wildcards under `patterns` that have their own server.
 
-        Each with those of `hosts` that it takes.
+        Each with those of `hosts` that this server serves.
         """
 
     def left_open(self, patterns: Collection[str]) -> tuple[str, ...]:
-        """What reaches the applications of the hosts under `patterns` by another name.
+        """By which other names the applications of the hosts under `patterns` are reached.
 
         As sentences, sorted.
         """
 
     def misplaced(self, uid: str, spec: Model | None) -> bool:
-        """The text takes effect elsewhere in the server than this object says.
+        """Whether the text takes effect elsewhere in the server than this object says.
 
-        Only for the one object that decides about that, of all whose claims stand there. `spec` as
-        in `objection`.
+        Only for the one object that decides that, of all whose claims are there. `spec` as in
+        `objection`.
         """
 
     def objection(self, spec: Model | None) -> str | None:
-        """What others have configured and ours must not be combined with.
+        """What others have configured with which ours must not be combined.
 
-        As a sentence that says what helps; `spec` is what the user writes of the origin.
+        As a sentence that says what helps; `spec` is what the user writes about the origin.
         """
 
     def remarks(self, hosts: Collection[str]) -> tuple[Remark, ...]:
-        """What keeps nobody from requiring `hosts`, and yet has consequences.
+        """What does not prevent requiring `hosts`, and yet has consequences.
 
         For `kubectl aop preflight`; no rule reads it.
         """
@@ -164,16 +163,15 @@ class Site(Protocol):
     def rejection(
         self, events: Iterable[Json], replica: Replica, since: datetime
     ) -> Rejection | None:
-        """What the origin's own words say of the current text; None proves nothing.
+        """What the origin's own words say about the current text; None proves nothing.
 
-        They stand in Events of this replica that were last seen at or after `since` (UTC).
+        They are in Events of this replica that were last seen at or after `since` (UTC).
         """
 
     def unfinished(self, since: datetime) -> Rejection | None:
-        """Why whoever replaces its replicas has given up, at or after `since` (UTC).
+        """Why the controller that replaces its replicas has given up, at or after `since` (UTC).
 
-        Also where some of them run the current text. None where nobody has, or nobody replaces
-        them.
+        Even if some of them run the current text. None if it has not given up, or there is none.
         """
 
     def publish(
@@ -208,9 +206,9 @@ class Site(Protocol):
         """
 
     def rollout(self, spec: Model | None) -> Rollout | None:
-        """What replaces the replicas, so that they take up what is published.
+        """What makes the replicas be replaced, so that they take up what is published.
 
-        None where that is said already, or where replicas take it up by themselves. `spec` as in
+        None if that is done already, or if replicas take it up by themselves. `spec` as in
         `publish`.
         """
 
@@ -240,13 +238,13 @@ class OriginKind(Protocol):
 
     @property
     def spec(self) -> type[Model]:
-        """What a user writes of an origin of this kind."""
+        """What a user writes about an origin of this kind."""
 
     @property
     def reference(self) -> str:
         """The field of `spec`, as in the resource, that names the object.
 
-        It does so by `namespace` and `name`: one object in one origin only.
+        It does so by `namespace` and `name`; an object may be in one origin only.
         """
 
     @property
@@ -255,10 +253,11 @@ class OriginKind(Protocol):
 
     @property
     def carried_by(self) -> Kind:
-        """What carries the claims.
+        """The kind of the carrier.
 
-        Each carries the label `CLAIMED_LABEL` with the kind's name for as long as it does. One that
-        carries `WATCH_LABEL` as well is looked at as soon as anybody changes it.
+        A carrier has the label `CLAIMED_LABEL` with the kind's name for as long as it carries
+        claims. If it has `WATCH_LABEL` as well, the operator looks at it as soon as anybody changes
+        it.
         """
 
     @property
@@ -266,10 +265,10 @@ class OriginKind(Protocol):
         """The workloads whose pod templates `Site.rollout` changes."""
 
     def target(self, spec: Any) -> Target:
-        """What the origin is configured by; `spec` is a model of the type `spec`."""
+        """The object that configures the origin; `spec` is a model of the type `spec`."""
 
     def words(self, target: Target) -> Words:
-        """How messages speak of the origin."""
+        """The words in which messages name the origin."""
 
     def carrier(self, target: Target) -> Read:
         """The object that carries our claims: the only one that is ever written."""
@@ -278,16 +277,17 @@ class OriginKind(Protocol):
         """Everything that `site` wants to know, the carrier first."""
 
     def site(self, target: Target, objects: Objects, spec: Model | None = None) -> Site:
-        """The origin, as these objects say it; of what is missing in `objects` nothing is known.
+        """The origin, as these objects show it; nothing is known of what is missing in `objects`.
 
-        `spec` is what the user writes of it. None: it has left the spec, or is not looked at for
-        any object's sake.
+        `spec` is what the user writes about the origin. None: it has left the spec, or no object
+        asks.
         """
 
     def refuses_certificate(self, status: int, body: str) -> bool:
         """Whether an answer of a replica is the server's own refusal.
 
-        That is, of a certificate, or of a request without one, which no claim of ours causes.
+        That is a refusal of a certificate, or of a request without one, which no claim of ours
+        causes.
         """
 
     def refuses_arrival(self, status: int, body: str) -> bool:

@@ -21,13 +21,13 @@ from aop.origins.rules import DENIED, WORDS
 from aop.terms import Mode, Pin
 
 ASKING = "ssl_verify_client optional_no_ca;"
-"""What makes nginx ask for a certificate and refuse nobody for its issuer."""
+"""Makes nginx ask for a certificate and refuse nobody because of its issuer."""
 
 
 def host_map(hosts: Iterable[tuple[str, str, str]]) -> Iterator[str]:
-    """Of each host in one line: how strict it is, and whose zone it is in.
+    """For each host, in one line, how strict it is and whose zone it is in.
 
-    However a request writes it (facts: nginx#host-names-in-a-request).
+    It matches however a request writes the host (facts: nginx#host-names-in-a-request).
 
     `hosts` are names with the word for how strict they are and the label of their zone.
     """
@@ -36,7 +36,7 @@ def host_map(hosts: Iterable[tuple[str, str, str]]) -> Iterator[str]:
 
 
 def leaf_maps(leaves: Iterable[tuple[str, Pin]]) -> Iterator[str]:
-    """What was presented: a leaf that passes in the host's zone, by its name, or another, or none.
+    """What was presented: by its name a leaf that passes in the host's zone, or another, or none.
 
     `leaves` are those that pass, each with the label of its zone.
     """
@@ -57,9 +57,9 @@ def mode_map(default: str, *more: str) -> Iterator[str]:
 
 
 def action_map() -> Iterator[str]:
-    """Who is refused: by nginx's own view of the connection.
+    """Who is refused, by nginx's own view of the connection.
 
-    `$https` is that: X-Forwarded-Proto and PROXY headers cannot forge it
+    `$https` is that view: X-Forwarded-Proto and PROXY headers cannot forge it
     (facts: ingress-nginx#plaintext-bypass).
     """
     refusals = [f'"{WORDS[mode]}:on:{presented}" deny' for mode, presented in DENIED]
@@ -68,7 +68,7 @@ def action_map() -> Iterator[str]:
 
 
 def declared(*names: str) -> Iterator[str]:
-    """Variables declared where the maps are lost, and left to the maps where they are there.
+    """Declares the variables if the maps are lost, and leaves them to the maps if they are there.
 
     By a condition that is never true.
     """
@@ -76,14 +76,14 @@ def declared(*names: str) -> Iterator[str]:
 
 
 def answers(revision: int, path_token: str, *also: str) -> Iterator[str]:
-    """What is said to whom, as statements of `server{}`; `also` is done at each of our paths."""
+    """The answers, as statements of `server{}`; `also` is done at each of our paths."""
     check, gate = f'$uri = "{check_path(path_token)}"', f'$uri = "{gate_path(path_token)}"'
     yield 'set $aop_nonce "";'
     yield from block(f"if ({check})", ["set $aop_action check", "set $aop_nonce $arg_n", *also])
     if also:
         yield from block(f"if ({gate})", also)
-    # The one regex: nothing else in nginx tells which characters a string has. It forgets what a
-    # regular server_name had captured as $1.
+    # The only regex: nothing else in nginx shows which characters a string has. It overwrites what
+    # a regular server_name had captured as $1.
     yield from block('if ($aop_nonce ~ "[^A-Za-z0-9_-]")', ['set $aop_nonce ""'])
     yield from block("if ($aop_action = check)", [f'return 200 "{answer(revision)}"'])
     yield from block("if ($aop_action = deny)", ["return 496"])
@@ -92,7 +92,7 @@ def answers(revision: int, path_token: str, *also: str) -> Iterator[str]:
 
 
 def answer(revision: int) -> str:
-    """The check path's answer as nginx evaluates it, to stand in double quotes."""
+    """The check path's answer as nginx evaluates it, for use in double quotes."""
     return (
         f"aop rev={printed(revision)} zone=$aop_zone presented=$aop_presented https=$https"
         r" conn=$connection_requests$ssl_session_reused nonce=$aop_nonce\n"
@@ -109,10 +109,10 @@ def block(head: str, statements: Iterable[str]) -> Iterator[str]:
 def too_long(hosts: Collection[str], bucket_size: int = 64) -> tuple[str, ...]:
     """Those of `hosts` (concrete names and wildcards) that do not fit nginx's hash buckets; sorted.
 
-    One of them fails `nginx -t` for all.
+    A single one of them fails `nginx -t` for all.
 
     nginx needs room for the key with two bytes of length, aligned to a pointer, and for two
-    pointers; a bucket is a whole number of cache lines. Of a wildcard it stores label by label
+    pointers; a bucket is a whole number of cache lines. It stores a wildcard label by label
     (facts: ingress-nginx#map-hash-buckets).
     """
     bucket = -(-bucket_size // 64) * 64
@@ -127,15 +127,15 @@ def too_long(hosts: Collection[str], bucket_size: int = 64) -> tuple[str, ...]:
 
 
 def refuses_certificate(status: int, body: str) -> bool:
-    """Nginx's own 400, in words that speak of the SSL certificate.
+    """Whether it is nginx's own 400, in words that speak of the SSL certificate.
 
-    Nobody else's does (facts: ingress-nginx#nginx-refusals).
+    Nobody else's 400 does (facts: ingress-nginx#nginx-refusals).
     """
     return status == 400 and "SSL certificate" in body
 
 
 def refuses_arrival(status: int, body: str) -> bool:
-    """That, for an expired certificate; or 421, where SNI and Host differ.
+    """Whether it is that, for an expired certificate; or 421, where SNI and Host differ.
 
     See facts: ingress-nginx#optional-no-ca.
     """

@@ -45,7 +45,7 @@ class Form(
         ]
     ]
 ):
-    """How far a claim goes: its mode, a digit for each host, 1 for each pin it has, its flushes."""
+    """How far a claim goes: its mode, a digit for each host, 1 for each pin, its flushes."""
 
     @classmethod
     def of(cls, claim: Claim, hosts: Collection[str], pins: Collection[Pin]) -> Self:
@@ -58,7 +58,7 @@ class Form(
     def claim(
         self, uid: str, owner: str, zone: str, hosts: Collection[str], pins: Collection[Pin]
     ) -> Claim:
-        """The claim that was written so; raises ValueError where it can be none."""
+        """The claim in this notation; raises ValueError if it can be none."""
         mode, digits, trusted, flush_count = self.root
         names: dict[int, tuple[str, ...]] = {
             bit: tuple(host for host, digit in zip(hosts, digits, strict=True) if int(digit) & bit)
@@ -101,12 +101,11 @@ _LINE = TypeAdapter(Line)
 
 
 def check(claim: Claim) -> None:
-    """That `claim` reads back as it is written, with nothing but names and digests in it.
+    """Check that `claim` reads back as it is written, with nothing but names and digests in it.
 
-    Nothing that came through the resource or through `decode` fails it.
+    Nothing that came through the resource or through `decode` fails this.
 
-    Raises:
-        ValueError: it holds something else; the message says what.
+    Raises ValueError if it contains something else; the message says what.
     """
     if not _UID.fullmatch(claim.uid):
         raise ValueError(f"{claim.uid!r} is no uid, so it would not be read again")
@@ -122,7 +121,7 @@ def check(claim: Claim) -> None:
 
 
 def encode_all(entries: Collection[Entry]) -> list[str]:
-    """The claims of an origin, a line each, in one order whatever theirs is."""
+    """The claims of an origin, one line each, always in the same order."""
     return [encode(entry) for entry in sorted(entries, key=lambda entry: entry.claim.uid)]
 
 
@@ -168,8 +167,7 @@ def encode(entry: Entry) -> str:
 def decode(line: str) -> Entry:
     """What `encode` wrote.
 
-    Raises:
-        ValueError: nothing that it writes; the message says what is wrong with it.
+    Raises ValueError for anything else; the message says what is wrong with it.
     """
     written = _LINE.validate_json(line)
     written_uid, written_owner, zone, names, written_pins, asked, seen = written.root

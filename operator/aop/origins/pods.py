@@ -1,4 +1,4 @@
-"""What every pod's own object says of it, whatever acts in it. Pure."""
+"""What every pod's own object says about it, whatever runs in it. Pure."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ _LEAF = Pin("0" * 64, "0" * 40, datetime(2000, 1, 1, tzinfo=UTC), datetime(2099,
 
 
 def room_for(claim: Claim, standing: Claim | None) -> Room:
-    """How far a write for `claim` may go; `standing` is what stands there of it, if anything."""
+    """How far a write for `claim` may go; `standing` is what is there of it, if anything."""
     if standing is None:
         return NEW
     adds = set(claim.names) - set(standing.names) or set(claim.pins) - set(standing.pins)
@@ -53,9 +53,9 @@ def room_for(claim: Claim, standing: Claim | None) -> Room:
 
 
 def grown(entry: Entry) -> Entry:
-    """What a claim comes to at the least in the end: all that it names is required, with a leaf.
+    """What a claim will need at least in the end: all that it names is required, with a leaf.
 
-    A newcomer finds room beside that, not beside the little that claims are while they begin.
+    A newcomer gets room beside that, and not beside the little that claims need when they begin.
     """
     claim = replace(
         entry.claim,
@@ -74,12 +74,11 @@ def check_room(
     entries: Mapping[str, Entry],
     write: Callable[[Mapping[str, Entry]], Mapping[str, Any]],
 ) -> None:
-    """See that `claims` may be written into what carries `entries`.
+    """Check that `claims` may be written into the carrier of `entries`.
 
     `write` makes the carrier of such entries. What lets visitors in may always be written.
 
-    Raises:
-        Blocked: ORIGIN_FULL.
+    Raises `Blocked` (ORIGIN_FULL).
     """
     asking = [one for one in claims if not before.opened_by(one)]
     if not asking:
@@ -94,9 +93,9 @@ def check_room(
 
 
 def lack_of_room(standing: Mapping[str, Any], carrier: Mapping[str, Any], room: Room) -> str | None:
-    """What is full in a carrier that is to stand in place of `standing`, and what to do.
+    """What is full in a carrier that would replace `standing`, and what to do.
 
-    The end of a sentence; None where there is room, or where it grows no longer by this.
+    The end of a sentence; None if there is room, or if this makes it no longer.
     """
     sizes = sizes_of_annotations(carrier)
     if (size := sum(sizes.values())) > max(
@@ -125,5 +124,5 @@ def sizes_of_annotations(carrier: Mapping[str, Any]) -> dict[str, int]:
 
 
 def size_of(carrier: Mapping[str, Any]) -> int:
-    """Bytes of the whole, as it is sent."""
+    """Bytes of the whole object, as it is sent."""
     return len(json.dumps(carrier, separators=(",", ":")).encode())

@@ -1,8 +1,8 @@
-"""What a set of claims has every server do, worked out once; a dialect only says it.
+"""What a set of claims makes every server do, worked out once; a dialect only expresses it.
 
 Which hosts are whose, how strict each is, which leaves pass in which zone. A server that reads it
-needs no more to decide about a request: the most specific name that holds for the host, then its
-zone's leaves. Everything in it may stand in a server's text as it is.
+needs no more to decide about a request: the most specific name that matches the host, then the
+leaves of its zone. Everything in it may be put into a server's text as it is.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from aop.origins.zones import labels, pins_by_zone, strictness, zones_by_name
 from aop.terms import Claim, Mode, Pin
 
 WORDS = {Mode.REQUEST: "ask", Mode.OPTIONAL: "opt", Mode.REQUIRE: "req"}
-"""How strict a host is. All of one length: a write that relaxes never grows."""
+"""The words for how strict a host is. All have the same length, so that a write that relaxes never
+grows."""
 DENIED = ((Mode.OPTIONAL, OTHER), (Mode.REQUIRE, OTHER), (Mode.REQUIRE, NONE))
 """Who is refused over TLS: how strict the host is, and what came there. In plaintext, where nobody
-can present anything, whoever asks a host at REQUIRE is sent to https."""
+can present anything, everybody who asks a host at REQUIRE is sent to https."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class HostRule:
 
 @dataclass(frozen=True, slots=True)
 class Parents:
-    """The two routers of the user's below which ours stand, for a server that has such."""
+    """The user's two routers below which ours are, for a server that has such."""
 
     https: str = "aop@file"
     """The one that takes TLS."""
@@ -52,9 +53,9 @@ class Rules:
     token: str
     """The random part of our two paths (`check.check_path`)."""
     asks: bool
-    """Some claim asks for certificates."""
+    """Whether some claim asks for certificates."""
     hosts: tuple[HostRule, ...]
-    """Sorted by name; what is not named belongs to nobody."""
+    """Sorted by name; a host that is not named belongs to nobody."""
     leaves: tuple[tuple[str, Pin], ...]
     """Which leaves pass, each with the label of the one zone that it opens; sorted."""
     parents: Parents = Parents()
@@ -63,7 +64,7 @@ class Rules:
     def most_specific_first(self) -> tuple[HostRule, ...]:
         """The hosts: exact names, then the longest wildcard.
 
-        The first that holds for a name is the one that counts.
+        The first that matches a name is the one that counts.
         """
         return tuple(
             sorted(self.hosts, key=lambda one: (one.name.startswith("*."), -len(one.name)))
@@ -75,9 +76,8 @@ def rules_of(
 ) -> Rules:
     """The rules that these claims make together.
 
-    Raises:
-        ValueError: a hostname, zone, digest or token that must not stand in a server's text.
-            Nothing that came through the resource or through `notation.decode` is one.
+    Raises ValueError for a hostname, zone, digest or token that must not be in a server's text.
+    Nothing that came through the resource or through `notation.decode` is one.
     """
     if not TOKEN.fullmatch(token) or revision < 1:
         raise ValueError(f"no text for revision {revision} and path token {token!r}")

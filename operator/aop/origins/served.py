@@ -1,7 +1,7 @@
 """By which names applications are reached, whatever leads to them: Ingresses, or routes.
 
-Hundreds of objects ask about the same ones after every change of what carries our claims. So each
-is taken apart once, and nobody's question goes through all of them. Pure.
+Hundreds of objects ask about the same ones after every change of a carrier. So each is taken apart
+once, and no question goes through all of them. Pure.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import islice
 from aop.terms import covers
 
 MOST_SHOWN = 3
-"""Other names of one Service that are told of one by one: beyond that, how many there are."""
+"""How many other names of one Service are named one by one; beyond that, only their number."""
 
 Service = tuple[str, str]
 """A Service's namespace and name."""
@@ -25,12 +25,12 @@ class Way:
     """A name that leads to Services."""
 
     name: str
-    """Or a wildcard; empty: whatever no other takes."""
+    """A name or a wildcard; empty: whatever no other takes."""
     by: str
     """What makes it lead there, as messages name that."""
     services: Collection[Service]
     unnamed: str | None = None
-    """Which names it takes that cannot be told, in words; None: its own alone."""
+    """Which names it accepts that cannot be listed, in words; None: only its own."""
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class Reached:
     """By which names one Service is reached."""
 
     unnamed: set[str] = field(default_factory=set)
-    """As sentences, what reaches it by names that cannot be told."""
+    """As sentences, what reaches it by names that cannot be listed."""
     by_name: dict[str, str] = field(default_factory=dict)
     """Each name, and what makes it lead there, as messages name that."""
 
@@ -49,18 +49,18 @@ class Reached:
 
 
 class Names:
-    """Names of servers, wildcards among them, found by the patterns that they are under."""
+    """Names of servers, including wildcards, found by the patterns under which they are."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._by_domain: defaultdict[str, set[str]] = defaultdict(set)
-        """By each domain, the names that are it or lie below it."""
+        """By each domain, the names that are equal to it or below it."""
         for name in names:
             labels = name.removeprefix("*.").split(".")
             for n in range(len(labels)):
                 self._by_domain[".".join(labels[n:])].add(name)
 
     def under(self, patterns: Iterable[str]) -> set[str]:
-        """Those that one of `patterns` covers; of a wildcard, what it stands for."""
+        """The names that one of `patterns` covers; for a wildcard, what it stands for counts."""
         return {
             name
             for pattern in patterns
@@ -88,12 +88,12 @@ class Ways:
         self._names = Names(self._services)
 
     def left_open(self, patterns: Collection[str]) -> tuple[str, ...]:
-        """What reaches the Services of the hosts under `patterns` by another name.
+        """By which other names the Services of the hosts under `patterns` are reached.
 
         As sentences, sorted; few, however many names there are.
 
-        Nobody is refused there, because those names are not the zone's, or because no name is asked
-        for at all.
+        Nobody is refused there, because those names are not the zone's, or because no name is
+        needed.
         """
         own = self._names.under(patterns)
         services = {service for name in own for service in self._services[name]}

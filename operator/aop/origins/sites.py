@@ -18,16 +18,16 @@ class Need(Enum):
     ESSENTIAL = "essential"
     """Nothing is known of the origin without it."""
     AWAITED = "awaited"
-    """Protection goes on without it, and nothing new begins."""
+    """What protects goes on without it, but nothing new begins."""
     OPTIONAL = "optional"
     """The driver does without it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a driver reads of Kubernetes: one object by its name, or all of a kind.
+    """What a driver reads from Kubernetes: one object by its name, or all of a kind.
 
-    The same one for two origins is read once.
+    If two origins want the same, it is read once.
     """
 
     kind: Kind
@@ -37,7 +37,8 @@ class Read:
     """None: all of them."""
     need: Need = Need.ESSENTIAL
     prompt: bool = False
-    """It is read as often as what is essential: what an origin says of our text."""
+    """Whether it is read as often as what is essential, because it shows what an origin says about
+    our text."""
 
     def __str__(self) -> str:
         if self.name is not None:
@@ -47,7 +48,7 @@ class Read:
 
 
 Objects = Mapping[Read, tuple[Json, ...] | None]
-"""What was read, by what was asked for: Kubernetes JSON objects; None where they cannot be read."""
+"""What was read, by what was asked for: Kubernetes JSON objects; None if they cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,12 @@ class Scope:
     namespaces: tuple[str, ...] = ()
     """Empty: all."""
     cluster: bool = True
-    """It may also look at what is in no namespace."""
+    """Whether it may also look at what is in no namespace."""
     routers: bool = False
-    """It may also look at the routers of other people's servers, in all namespaces."""
+    """Whether it may also look at the routers of other people's servers, in all namespaces."""
     routes: bool = False
-    """It may also look at routes of Gateways, in all namespaces, and at classes of Gateways."""
+    """Whether it may also look at routes of Gateways, in all namespaces, and at classes of
+    Gateways."""
     proxies: tuple[str, ...] = ()
     """Where the proxies of Gateways run; empty: beside their Gateway."""
 
@@ -74,7 +76,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """One pod that acts on what an origin is configured by, and where it listens."""
+    """One pod that acts on an origin's carrier, and where it listens."""
 
     key: ObjectKey
     uid: str
@@ -86,7 +88,7 @@ class Replica:
     http_port: int = 80
     https_port: int = 443
     started: str = ""
-    """Which start of its server this is, as Kubernetes knows it; empty: that is not known."""
+    """Which start of its server this is, as Kubernetes knows it; empty: not known."""
 
     @property
     def name(self) -> str:
@@ -96,7 +98,7 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """What somebody should know before hosts are required, in sentences without their full stop."""
+    """What a person should know before hosts are required, in sentences without their full stop."""
 
     what: str
     consequence: str
@@ -105,11 +107,11 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One object's claim, and how far it has come."""
+    """One object's claim, and how far it has got."""
 
     claim: Claim
     accepted: Claim | None = None
-    """The last form that is known to have been in force on every replica; None: none is."""
+    """The last form that is known to have been in force on every replica; None: there is none."""
 
     def with_leaves(self, leaves: Mapping[str, str]) -> Entry:
         """The same, with those of `leaves` (base64 of DER, by SHA-256) that it pins."""
@@ -120,57 +122,57 @@ class Entry:
 
     @property
     def off(self) -> Entry:
-        """As it reads where the text does not say what the claim says; trust stays known."""
+        """The claim as it reads if the text does not say what the claim says; trust stays known."""
         return Entry(replace(self.claim, mode=Mode.OFF, enforced=(), excepted=()))
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What the object that carries our claims says of us.
+    """What the carrier says about us.
 
-    Two answers to what is in force. `claims` is what may be counted on: if the text does not say
-    what the claims render to, nothing is refused for sure, so every claim reads as OFF and has to
-    be raised again on a fresh proof. `standing` is what may have to be feared: a damaged text may
-    still refuse all that its claims say.
+    There are two answers to what is in force. `claims` is what may be relied on: if the text does
+    not say what the claims render to, nothing is refused for certain, so every claim reads as OFF
+    and has to be raised again on a fresh proof. `standing` is what has to be feared: a damaged text
+    may still refuse all that its claims say.
     """
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
-    """By the uid of the object. Every claim is OFF unless `intact`."""
+    """By the uid of the object. Every claim is OFF unless the text is `intact`."""
     standing: Mapping[str, Claim] = field(default_factory=dict)
     """The claims by uid as they were written, `intact` or not: the strictest that the text may
     still do while there is `residue`."""
     intact: bool = True
-    """Our text says to the origin what the claims render to, and stands there once; also when there
-    is neither."""
+    """Whether our text tells the origin what the claims render to, and is there once; also True if
+    there is neither."""
     revision: int = 0
-    """Of the last write, also when only the text remembers it; 0 before the first."""
+    """The revision of the last write, even if only the text remembers it; 0 before the first."""
     path_token: str | None = None
     """The random part of our two paths."""
     residue: bool = False
-    """Something of ours, be it damaged, stands there."""
+    """Whether something of ours is there, even if damaged."""
     misplaced: bool = False
-    """Somebody's text stands on the wrong side of ours since it was edited; the next write puts it
-    right."""
+    """Whether somebody's text is on the wrong side of ours since it was edited; the next write
+    corrects that."""
     foreign_digest: str = ""
-    """Names the others' text: the same for as long as nobody changes it."""
+    """Identifies the others' text: the same as long as nobody changes it."""
     text_digest: str = ""
-    """Names all the text in which ours stands: the same for as long as nobody changes it."""
+    """Identifies all the text that contains ours: the same as long as nobody changes it."""
     writers: tuple[str, ...] = ()
-    """Who wrote last where ours should stand, as the API server names them; sorted."""
+    """Who wrote last in the place of our text, as the API server names them; sorted."""
 
     @property
     def claims(self) -> dict[str, Claim]:
-        """The claims by uid, as far as the text says them for sure."""
+        """The claims by uid, as far as the text says them for certain."""
         return {uid: entry.claim for uid, entry in self.entries.items()}
 
     def claim_of(self, uid: str) -> Claim | None:
-        """The claim of one object, as far as the text says it for sure."""
+        """The claim of one object, as far as the text says it for certain."""
         entry = self.entries.get(uid)
         return entry.claim if entry else None
 
     @property
     def stands(self) -> bool:
-        """A text of ours stands there whole."""
+        """Whether a whole text of ours is there."""
         return self.intact and bool(self.entries)
 
     def others_changed(self, uid: str) -> bool:
@@ -180,9 +182,10 @@ class Published:
         )
 
     def relaxed_by(self, claim: Claim) -> bool:
-        """Whether `claim` refuses nobody whom the text serves for sure.
+        """Whether `claim` refuses nobody whom the text serves for certain.
 
-        Nobody at all while a damaged text still may. It is written whatever others have put there.
+        That means nobody at all while a damaged text may still refuse. Such a claim is written
+        whatever others have put there.
         """
         if claim.asks_no_more_than(self.claim_of(claim.uid)):
             return True
@@ -193,10 +196,10 @@ class Published:
         )
 
     def opened_by(self, claim: Claim) -> bool:
-        """Whether somebody who is refused now is let in by `claim` for good.
+        """Whether `claim` lets somebody in for good who is refused now.
 
-        Fewer hosts are enforced, or less is asked of them. It is written however full the object
-        is.
+        Fewer hosts are enforced, or less is asked of them. Such a claim is written however full the
+        object is.
         """
         before = self.standing.get(claim.uid)
         return before is not None and (
@@ -206,10 +209,10 @@ class Published:
     def entries_with(
         self, claims: Iterable[Claim], *, seen_everywhere: int | None, gone: Collection[str]
     ) -> dict[str, Entry]:
-        """What stands there once `claims` are published, by uid, as `kind.Site.publish` says.
+        """The entries once `claims` are published, by uid, as `kind.Site.publish` says.
 
-        A form that a claim comes down from is forgotten as accepted, because nothing goes back to
-        it without a new proof.
+        A form from which a claim comes down is no longer noted as accepted, because nothing goes
+        back to it without a new proof.
         """
         entries = {uid: entry for uid, entry in self.entries.items() if uid not in gone}
         if self.intact and seen_everywhere == self.revision:
@@ -225,7 +228,7 @@ class Published:
         return entries
 
     def as_seen_by(self, uid: str) -> tuple[object, ...]:
-        """Everything that a decision about the claim of object `uid` was made on.
+        """Everything on which a decision about the claim of object `uid` was made.
 
         Other objects' claims are not in it.
         """
@@ -247,15 +250,15 @@ class ServedHosts:
     hosts: tuple[str, ...]
     """Concrete names; sorted."""
     left_out: Mapping[str, str]
-    """Names, wildcards among them, that the origin's text cannot carry or that no client can ask
+    """Names, including wildcards, that the origin's text cannot carry or that no client can ask
     for, and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """A change of a workload's pod template that has its controller replace the pods.
+    """A change of a workload's pod template that makes its controller replace the pods.
 
-    That is how they take up what is published, where a server reads it at its start.
+    That is how they take up what is published, if a server reads it when it starts.
     """
 
     kind: Kind
@@ -263,7 +266,8 @@ class Rollout:
     body: Json
     """A JSON merge patch."""
     leaving: bool = False
-    """Nothing of ours is published any more: what says with which text pods start is taken off."""
+    """Whether nothing of ours is published any more, so that the note of the text with which pods
+    start is removed."""
 
     @property
     def workload(self) -> str:
@@ -272,15 +276,15 @@ class Rollout:
 
     @property
     def command(self) -> str:
-        """What tells a person how far the replacing has come."""
+        """The command that shows a person how far the replacing has got."""
         return f"kubectl rollout status {self.kind.title.lower()}/{self.key.name} -n {self.key.namespace}"
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why an origin does not take its configuration."""
+    """Why an origin does not accept its configuration."""
 
     words: str
     """Its own, as one printable line of at most 300 characters, the same at every attempt."""
     ours: bool
-    """They name something of ours; else the fault is somebody else's."""
+    """Whether they name something of ours; if not, the fault is somebody else's."""

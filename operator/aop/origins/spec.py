@@ -48,9 +48,9 @@ class Origin(Model):
 
     @property
     def kinds(self) -> dict[str, Model]:
-        """What is written of each kind that is set, by its name in the resource.
+        """What is written for each kind that is set, by its name in the resource.
 
-        Exactly one in a valid object.
+        There is exactly one in a valid object.
         """
         written = {
             str(info.alias): getattr(self, name) for name, info in type(self).model_fields.items()
@@ -64,10 +64,10 @@ class Origin(Model):
 
     @property
     def spec(self) -> Model:
-        """What is written of that kind."""
+        """What is written for that kind."""
         return self.kinds[self.kind]
 
     @property
     def target(self) -> Target:
-        """What the origin is configured by."""
+        """The object that configures the origin."""
         return KINDS[self.kind].target(self.spec)

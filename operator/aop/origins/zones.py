@@ -42,7 +42,7 @@ def _label(zone: str, attempt: int) -> str:
 
 
 def zones_by_name(claims: Collection[Claim], names: Iterable[str] = ()) -> dict[str, str]:
-    """The zone that each claimed exact name or wildcard belongs to, and each of `names`; sorted.
+    """The zone to which each claimed exact name or wildcard belongs, and each of `names`; sorted.
 
     Only claims that ask count, because OFF leaves no trace of a host.
     """
@@ -55,9 +55,10 @@ def zones_by_name(claims: Collection[Claim], names: Iterable[str] = ()) -> dict[
 
 
 def refusing(claims: Collection[Claim]) -> dict[str, Mode]:
-    """What refuses somebody, with its mode: hosts, and wildcards, which do by their own server.
+    """What refuses somebody, with its mode: hosts, and wildcards that do so by their own server.
 
-    What has a server of its own is not a wildcard's. A zone without a pin refuses nobody. Sorted.
+    A name with its own server does not belong to a wildcard. A zone without a pin refuses nobody.
+    Sorted.
     """
     zones, of_zone = _zones_of_patterns(claims), defaultdict(list)
     for claim in claims:
@@ -87,7 +88,8 @@ def pins_by_zone(claims: Collection[Claim]) -> dict[str, tuple[Pin, ...]]:
     pins: dict[str, set[Pin]] = defaultdict(set)
     for claim in claims:
         pins[claim.zone].update(claim.pins)
-    # By the pins and not by the claims: in whatever order these are read, the text is the same.
+    # By the pins and not by the claims, so that the text is the same in whatever order these are
+    # read.
     return {
         zone: tuple(sorted({pin.sha1: pin for pin in sorted(of_zone)}.values()))
         for zone, of_zone in pins.items()
@@ -109,7 +111,7 @@ def _zone_of(name: str, zones: Mapping[str, set[str]]) -> str | None:
 
 
 def _patterns_over(name: str) -> Iterator[str]:
-    """What holds for a name or a wildcard.
+    """The patterns that apply to a name or a wildcard.
 
     Itself, and the wildcard of everything above it (`claims.covers`).
     """
@@ -131,7 +133,7 @@ class ClaimPolicy:
     def hosts_of(self, zone: str, hosts: Iterable[str]) -> set[str]:
         """Those of `hosts` that no other zone's claim takes.
 
-        What a zone under this one asks of its hosts is nothing to wait for here.
+        Nothing here has to wait for what a zone below this one asks of its hosts.
         """
         return {host for host in hosts if _zone_of(host, self._zones) in {None, zone}}
 

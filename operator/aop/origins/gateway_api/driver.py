@@ -1,4 +1,4 @@
-"""The door's Gateway API."""
+"""The driver of the Gateway API."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class GatewayApiDriver:
         return Target(self.name, *spec.config_map_ref.key)
 
     def words(self, target: Target) -> Words:
-        """How messages speak of the origin."""
+        """The words in which messages name the origin."""
         return Words(
             place=f"ConfigMap {target.key}",
             missing="Create it, with a key none that holds a function which does nothing: while it is missing, Envoy Gateway answers 500 to everybody",
@@ -113,7 +113,7 @@ class GatewayApiDriver:
 
 
 def _routes(objects: Objects, gateway: ObjectKey, gateways: Gateways) -> Routes | None:
-    """None where they cannot all be read."""
+    """The routes; None if they cannot all be read."""
     listed = {read.kind: objects.get(read) for read in _ROUTES}
     if None in listed.values():
         return None

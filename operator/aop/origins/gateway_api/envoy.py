@@ -14,9 +14,9 @@ from aop.terms import Mode
 SCRIPT = "lua"
 """The key that Envoy Gateway reads (facts: envoy-gateway#the-key-that-is-read)."""
 IDLE = "none"
-"""The key that it reads where there is no other."""
+"""The key that it reads if there is no other."""
 DOES_NOTHING = "function envoy_on_request() end\n"
-"""What stands there: without any script Envoy Gateway answers 500 on every route."""
+"""What that key contains: without any script Envoy Gateway answers 500 on every route."""
 
 _PROGRAM = dedent(
     """\
@@ -70,13 +70,13 @@ _PROGRAM = dedent(
 
 
 class EnvoyDialect(Dialect):
-    """Who is refused is refused for each request, by Envoy's own view of it.
+    """It decides for each request, by Envoy's own view of it.
 
-    The user's `EnvoyExtensionPolicy` names the ConfigMap, so that Envoy Gateway has every route of
-    the Gateway run the script. Certificates are asked for by the user's own `ClientTrafficPolicy`,
-    which refuses nobody by it (facts: envoy-gateway#asking). Each check closes its connection,
-    because a script does not tell an old one from a new one (facts: envoy-gateway#connections); an
-    Envoy that cannot close it never says that one is new.
+    The user's `EnvoyExtensionPolicy` names the ConfigMap, so that Envoy Gateway runs the script on
+    every route of the Gateway. The user's own `ClientTrafficPolicy` asks for certificates, and
+    refuses nobody by that (facts: envoy-gateway#asking). Each check closes its connection, because
+    a script cannot tell an old one from a new one (facts: envoy-gateway#connections); an Envoy that
+    cannot close it never says that one is new.
     """
 
     files = (SCRIPT,)
@@ -94,7 +94,7 @@ class EnvoyDialect(Dialect):
         return False
 
     def refuses_certificate(self, status: int, body: str) -> bool:
-        """Our own words: Envoy itself refuses no certificate where it only asks.
+        """Whether it is our own refusal: Envoy itself refuses no certificate where it only asks.
 
         See facts: envoy-gateway#asking.
         """
@@ -106,7 +106,7 @@ class EnvoyDialect(Dialect):
 
 
 def _tables(rules: Rules) -> Iterator[str]:
-    """Whose a host is, which leaves pass, and who is refused."""
+    """Tables that say whose a host is, which leaves pass, and who is refused."""
     yield f"local REVISION, REFUSAL = {_quoted(printed(rules.revision))}, {_quoted(REFUSAL)}"
     yield f"local CHECK, GATE = {_quoted(check_path(rules.token))}, {_quoted(gate_path(rules.token))}"
     yield f"local NOBODY, NONE, OTHER = {_quoted(NO_ZONE)}, {_quoted(NONE)}, {_quoted(OTHER)}"
@@ -134,5 +134,5 @@ def _pair(key: str, value: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Nothing that needs an escape stands in a name, a label, a digest or a path of ours."""
+    """`text` in quotes: no name, label, digest or path of ours contains anything to escape."""
     return f'"{text}"'

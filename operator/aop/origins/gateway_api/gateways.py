@@ -1,4 +1,4 @@
-"""What a Gateway and its class say of whose it is, and which names its listeners take."""
+"""What a Gateway and its class say about whose it is, and which names its listeners accept."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ CONTROLLERS = "gateway.envoyproxy.io/"
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One of a Gateway's."""
+    """One of a Gateway's listeners."""
 
     name: str
     port: int
     hostname: str
-    """Or a wildcard; empty: it takes every name."""
+    """A name or a wildcard; empty: it accepts every name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gateways:
-    """Those of a namespace, and the classes that there are."""
+    """The Gateways of a namespace, and the classes that there are."""
 
     gateways: tuple[Json, ...] | None
     """None: they cannot be read; so for the classes."""
     classes: tuple[Json, ...] | None
 
     def unread(self, key: ObjectKey, pods: Iterable[Json]) -> str | None:
-        """Why nobody serves Gateway `key`, as a sentence; None where nothing tells.
+        """Why nobody serves Gateway `key`, as a sentence; None if nothing shows that.
 
         `pods` are those of the namespaces in which proxies run.
         """
@@ -79,13 +79,13 @@ class Gateways:
 
 
 _MOST = 253
-"""Characters of a name in Kubernetes."""
+"""How many characters a name in Kubernetes may have."""
 
 
 def narrower(one: str, other: str) -> str | None:
-    """The names that are both in `one` and in `other`, each a name, a wildcard or empty for all.
+    """The names that are both in `one` and in `other`, each a name, a wildcard, or empty for all.
 
-    None: no name is.
+    None: there is no such name.
     """
     if not one or not other:
         return one or other

@@ -1,4 +1,4 @@
-"""What Envoy Gateway says of the policies that have routes run a script."""
+"""What Envoy Gateway says about the policies that make routes run a script."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from aop.origins.gateway_api.gateways import GATEWAY
 from aop.origins.sites import Json, Rejection
 
 _OF_A_SCRIPT = "Lua: "
-"""How the message begins that is about one."""
+"""How a message about a script begins."""
 _OF_NO_SCRIPT_ITSELF = ("feature is disabled", "can't find the")
-"""What such a message says where no script is to blame."""
+"""What such a message says if no script is to blame."""
 _WHICH = re.compile(r"/lua/([0-9]{1,4})\b")
 """Which of a policy's scripts it is about."""
 _BESIDE = {
@@ -27,10 +27,10 @@ _MOST = 300
 def running(
     policies: Iterable[Json], gateway: str, labels: Json | None, config_map: str
 ) -> tuple[Json, ...]:
-    """The policies that have the whole Gateway run the script of the ConfigMap.
+    """The policies that make the whole Gateway run the script of the ConfigMap.
 
-    `labels` are the Gateway's, by which a policy may choose it; None: nobody knows them, and
-    whichever policy chooses by labels may be the one.
+    `labels` are the Gateway's, by which a policy may choose it. None: they are not known, and any
+    policy that chooses by labels may be one.
     """
     return tuple(
         policy
@@ -41,9 +41,9 @@ def running(
 
 
 def left_open(policies: Iterable[Json]) -> tuple[str, ...]:
-    """Routes on which the script may not run, as Envoy Gateway says it of these policies.
+    """Routes on which the script may not run, according to Envoy Gateway's words on these policies.
 
-    It does, whatever namespace they are in (facts: envoy-gateway#the-narrower-policy).
+    It names them whatever namespace they are in (facts: envoy-gateway#the-narrower-policy).
     """
     sentences = {
         f"no certificate is required {_BESIDE[kind]} of {name_of(policy)} ({_line(condition.get('message'))})"
@@ -55,7 +55,7 @@ def left_open(policies: Iterable[Json]) -> tuple[str, ...]:
 
 
 def not_accepted(policies: Iterable[Json], config_map: str, *, doubtful: bool) -> str | None:
-    """That Envoy Gateway does not take one of these policies, as a sentence for others to mend.
+    """A sentence for others that Envoy Gateway does not accept one of these policies.
 
     `doubtful` as in `rejection`.
     """
@@ -69,7 +69,7 @@ def not_accepted(policies: Iterable[Json], config_map: str, *, doubtful: bool) -
 def rejection(
     policies: Iterable[Json], config_map: str, since: datetime, *, doubtful: bool
 ) -> Rejection | None:
-    """Why Envoy Gateway does not take a policy as it is now, said at or after `since` (UTC).
+    """Why Envoy Gateway does not accept a policy as it is now, said at or after `since` (UTC).
 
     It then answers 500 on each route (facts: envoy-gateway#a-script-that-it-rejects). `doubtful`:
     something in the text was never seen in force.
@@ -83,7 +83,7 @@ def rejection(
 
 
 def name_of(policy: Json) -> str:
-    """As people write it."""
+    """Its name, as people write it."""
     metadata = policy["metadata"]
     return f"EnvoyExtensionPolicy {metadata.get('namespace')}/{metadata.get('name')}"
 
@@ -96,7 +96,7 @@ def _refusals(policy: Json) -> Iterator[tuple[str, str | None]]:
 
 
 def _blames(words: str, policy: Json, config_map: str) -> bool:
-    """Whether they may be about the script of the ConfigMap: unless they surely are not."""
+    """Whether they may be about the script of the ConfigMap: yes, unless they surely are not."""
     if _OF_A_SCRIPT not in words or any(one in words for one in _OF_NO_SCRIPT_ITSELF):
         return False
     named = _WHICH.search(words)
@@ -113,7 +113,7 @@ def _scripts(policy: Json) -> dict[int, str]:
 
 
 def _targets(policy: Json) -> set[str]:
-    """The names of the Gateways that it is attached to as a whole."""
+    """The names of the Gateways to which it is attached as a whole."""
     spec: Json = policy.get("spec") or {}
     return {
         str(one.get("name"))
@@ -131,7 +131,7 @@ def _selects(policy: Json, labels: Json | None) -> bool:
 
 
 def _matches(selector: Json, labels: Json) -> bool:
-    """As a label selector of Kubernetes does."""
+    """Whether the labels match, as a label selector of Kubernetes does."""
     named: Json = selector.get("matchLabels") or {}
     return named.items() <= labels.items() and all(
         _holds(one, labels.get(one.get("key"))) for one in selector.get("matchExpressions") or ()
@@ -157,6 +157,6 @@ def _conditions(policy: Json) -> Iterator[dict[str, Any]]:
 
 
 def _line(words: object) -> str:
-    """As one line that is fit to be shown."""
+    """One line that is fit to be shown."""
     line = " ".join("".join(one if one.isprintable() else " " for one in str(words)).split())
     return line if len(line) <= _MOST else f"{line[: _MOST - 1]}…"

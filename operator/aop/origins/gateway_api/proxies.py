@@ -13,12 +13,12 @@ OWNER = "gateway.envoyproxy.io/owning-gateway"
 
 
 def serving(pods: Iterable[Json], gateway: ObjectKey) -> tuple[Json, ...]:
-    """Those of a Gateway's proxies that have not ended; sorted."""
+    """A Gateway's proxies that have not ended; sorted."""
     return _labelled(pods, {f"{OWNER}-namespace": gateway.namespace, f"{OWNER}-name": gateway.name})
 
 
 def serving_a_class(pods: Iterable[Json], gateway_class: str) -> tuple[Json, ...]:
-    """Those of a class whose Gateways are merged; sorted."""
+    """The proxies of a class whose Gateways are merged; sorted."""
     return _labelled(pods, {f"{OWNER}class": gateway_class})
 
 

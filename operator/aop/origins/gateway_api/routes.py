@@ -1,8 +1,8 @@
-"""Which hosts a Gateway serves, as its HTTPRoutes and GRPCRoutes say it.
+"""Which hosts a Gateway serves, according to its HTTPRoutes and GRPCRoutes.
 
-What is said binds nobody: what a proxy answers for a host is probed. A route counts until Envoy
-Gateway says that it does not take it: a host too many stays unproven and harms nobody, and one too
-few would stay open. Routes that are attached to a ListenerSet are not seen.
+They bind nobody: what a proxy answers for a host is probed. A route counts until Envoy Gateway says
+that it does not accept it: one host too many stays unproven and harms nobody, while one too few
+would stay open. Routes that are attached to a ListenerSet are not seen.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _REST = "requests for any name that no route has"
 
 
 class Routes:
-    """Those of one Gateway."""
+    """The routes of one Gateway."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Routes:
     ) -> None:
         """`routes` are kinds as people write them, each with a Kubernetes JSON object.
 
-        `listeners` are the Gateway's; None: nobody knows.
+        `listeners` are the Gateway's; None: they are not known.
         """
         self._ways: list[Way] = []
         self._elsewhere: dict[str, set[str]] = {}
@@ -60,11 +60,11 @@ class Routes:
         return {name for name in self._names.under(patterns) if not name.startswith("*.")}
 
     def serves(self, host: str) -> bool:
-        """Whether some route takes requests for a host."""
+        """Whether some route accepts requests for a host."""
         return self._taking(host) is not None
 
     def takes_more_under(self, wildcard: str) -> bool:
-        """Whether some route takes names under a wildcard that it does not name one by one."""
+        """Whether some route accepts names under a wildcard without naming each of them."""
         return any(
             narrower(name, wildcard) is not None
             for name in self._elsewhere
@@ -72,7 +72,7 @@ class Routes:
         )
 
     def left_open(self, patterns: Collection[str]) -> tuple[str, ...]:
-        """What reaches the applications of the hosts under `patterns` past this Gateway's names."""
+        """By which other names the applications of the hosts under `patterns` are reached."""
         named = self._names.under(patterns)
         hosts = {pattern for pattern in patterns if not pattern.startswith("*.")}
         taking = {self._taking(host) for host in hosts}
@@ -90,9 +90,9 @@ class Routes:
         return tuple(sorted({*self._leading.left_open(patterns), *elsewhere, *beside}))
 
     def _taking(self, host: str) -> str | None:
-        """The name by which a route takes requests for a host: its own, or the longest wildcard.
+        """The name by which a route accepts requests for a host: its own, or the longest wildcard.
 
-        None: none takes them.
+        None: none accepts them.
         """
         above = host.split(".")
         names = (host, *(f"*.{'.'.join(above[n:])}" for n in range(1, len(above))), "")
@@ -111,7 +111,7 @@ def _gateway_of(route: Json, ref: Mapping[str, Any]) -> ObjectKey | None:
 
 
 def _is_refused(route: Json, ref: Mapping[str, Any]) -> bool:
-    """Some controller says that it does not take the route there."""
+    """Whether some controller says that it does not accept the route there."""
     return any(
         (one.get("type"), one.get("status")) == ("Accepted", "False")
         for parent in (route.get("status") or {}).get("parents") or ()
@@ -127,7 +127,7 @@ def _place(ref: Mapping[str, Any], route: Json) -> tuple[object, ...]:
 def _names_of(
     route: Json, ref: Mapping[str, Any], listeners: Collection[Listener] | None
 ) -> Iterator[str]:
-    """Names, wildcards, and empty for all, that the route takes at its listeners."""
+    """The names, wildcards, or empty for all, that the route accepts at its listeners."""
     written = (route.get("spec") or {}).get("hostnames") or ()
     named = [str(one).lower() for one in written] or [""]
     if listeners is None:

@@ -19,15 +19,15 @@ from aop.terms import ObjectKey
 
 @dataclass(frozen=True, slots=True)
 class GatewaySite(WorkloadSite):
-    """A Gateway: as a server in a workload whose pods nobody replaces for us."""
+    """A Gateway: like a server in a workload whose pods nobody replaces for us."""
 
     policies: tuple[Json, ...] | None
-    """Of Envoy Gateway, in the Gateway's namespace; None: they cannot be read."""
+    """Envoy Gateway's policies in the Gateway's namespace; None: they cannot be read."""
     gateways: Gateways
     routes: Routes | None
     """None: they cannot be read."""
     around: tuple[Json, ...]
-    """All pods where proxies run."""
+    """All pods in the namespaces in which proxies run."""
 
     def hosts(self, zone: str, patterns: Collection[str], also: Collection[str]) -> ServedHosts:
         """As `kind.Site` says: those of the routes, and those that are named."""
@@ -35,7 +35,7 @@ class GatewaySite(WorkloadSite):
         return WorkloadSite.hosts(self, zone, patterns, (*also, *routed))
 
     def unread(self) -> str | None:
-        """As `kind.Site` says: there is no Gateway, or it is none that this kind serves."""
+        """As `kind.Site` says: there is no Gateway, or not one that this kind serves."""
         return self.gateways.unread(self._gateway, self.around) if self.place.gateway else None
 
     def unserved(self, hosts: Collection[str]) -> Mapping[str, str]:
@@ -57,7 +57,7 @@ class GatewaySite(WorkloadSite):
         return tuple(sorted({*WorkloadSite.left_open(self, patterns), *beside, *past}))
 
     def unnamed(self, wildcards: Iterable[str]) -> Iterator[str]:
-        """Names under a wildcard that some route takes without naming them."""
+        """Names under a wildcard that some route accepts without naming them."""
         if self.routes is None:
             yield from WorkloadSite.unnamed(self, wildcards)
             return
@@ -78,7 +78,7 @@ class GatewaySite(WorkloadSite):
     def rejection(
         self, events: Iterable[Json], replica: Replica, since: datetime
     ) -> Rejection | None:
-        """As `kind.Site` says: why a proxy does not start, or Envoy Gateway takes no script."""
+        """As `kind.Site` says: why a proxy does not start, or the script is not accepted."""
         failed = WorkloadSite.rejection(self, events, replica, since)
         if failed is not None:
             return failed
@@ -90,7 +90,7 @@ class GatewaySite(WorkloadSite):
 
     @property
     def _running(self) -> tuple[Json, ...]:
-        """The policies that have the Gateway run the script."""
+        """The policies that make the Gateway run the script."""
         return policies.running(
             self.policies or (),
             self.place.gateway,

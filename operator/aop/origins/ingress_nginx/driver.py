@@ -1,6 +1,6 @@
-"""The door's ingress-nginx.
+"""The driver of ingress-nginx.
 
-It says what is read, what a controller can do, and how messages speak of it.
+It says what to read, what a controller can do, and how messages name it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class IngressNginxDriver:
         return Target(self.name, *spec.config_map_ref.key)
 
     def words(self, target: Target) -> Words:
-        """How messages speak of the origin."""
+        """The words in which messages name the origin."""
         place = f"ConfigMap {target.key}"
         return Words(
             place=place,
@@ -75,11 +75,11 @@ class IngressNginxDriver:
         )
 
     def refuses_certificate(self, status: int, body: str) -> bool:
-        """Nginx's own words."""
+        """Whether these are nginx's own words."""
         return nginx.refuses_certificate(status, body)
 
     def refuses_arrival(self, status: int, body: str) -> bool:
-        """Nginx's own words, or 421."""
+        """Whether these are nginx's own words, or 421."""
         return nginx.refuses_arrival(status, body)
 
 

@@ -1,8 +1,8 @@
 """What other people's settings in the ConfigMap forbid.
 
-It is told as one sentence that says what to do about it. It is asked before anything is planned,
-and again at the moment of writing, because the text may have changed in between. What other
-people's Ingresses forbid is in `ingresses`.
+The answer is one sentence that says what to do about it. The question is asked before anything is
+planned, and again when writing, because the text may have changed in between. `ingresses` says what
+other people's Ingresses forbid.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _CONSENT = "Remove it there, or keep it around the operator's block: write `fore
 def objections(
     config_map: Mapping[str, Any], snippets: Mapping[str, Snippet], policy: ForeignText
 ) -> str | None:
-    """Everything in the ConfigMap that must not be combined with our text.
+    """Everything in the ConfigMap with which our text must not be combined.
 
-    As sentences; None when nothing is in the way. `snippets` is the ConfigMap taken apart
-    (`stored.Stored.snippets`). A key counts as somebody else's when it holds text that is not ours,
-    or when another field manager owns it and nothing of ours is in it: Helm and GitOps tools put
-    back what they own, even "".
+    As sentences; None if nothing is in the way. `snippets` is the ConfigMap taken apart
+    (`stored.Stored.snippets`). A key counts as somebody else's if it contains text that is not
+    ours, or if another field manager owns it and nothing of ours is in it: Helm and GitOps tools
+    put back what they own, even "".
     """
     options = Options.read(config_map)
     if policy is ForeignText.REFUSE:
@@ -79,7 +79,7 @@ def _refused(key: str, snippet: Snippet) -> str | None:
 def _first_line(text: str) -> str:
     """Enough of somebody's text to find it again.
 
-    Never all of it, because it may be long and may be nobody's business.
+    Never all of it, because it may be long, and may be nobody's business.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return (

@@ -1,7 +1,7 @@
 """Other people's Ingresses on the controller, one by one.
 
-Which are its own, which names they bring, and which of them would refuse our leaf. The answers bind
-nobody: what a replica really does with a host is probed.
+Which are the controller's own, which names they bring, and which of them would refuse our leaf. The
+answers bind nobody: what a replica really does with a host is probed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from aop.origins.ingress_nginx.replicas import Controller
 
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 SINGLE_NAME = re.compile(r"[a-z0-9_-][a-z0-9_.-]*")
-"""An alias that is one name; nginx also takes wildcards and regular expressions there."""
+"""An alias that is one name; nginx also accepts wildcards and regular expressions there."""
 _HARMLESS = frozenset({"off", "optional_no_ca"})
 
 Json = Mapping[str, Any]
@@ -27,13 +27,13 @@ def served_by(
 ) -> tuple[Json, ...]:
     """The Ingresses that any of `replicas` serves; all are Kubernetes JSON objects.
 
-    `ingress_classes` is None where they may not be listed: every class then counts as the
-    controller's. One host too many stays unproven and harms nobody; an Ingress too few could refuse
-    the certificate unseen.
+    `ingress_classes` is None if they may not be listed: then every class counts as the
+    controller's. One host too many stays unproven and harms nobody, while one Ingress too few could
+    refuse the certificate unseen.
 
-    By the controller's own rules: `spec.ingressClassName` if there is one, else the annotation,
-    else those without a class if it was told to (source: ingress-nginx v1.15.1,
-    store.GetIngressClass).
+    These are the controller's own rules: `spec.ingressClassName` if there is one, else the
+    annotation, else Ingresses without a class if its arguments say so (source: ingress-nginx
+    v1.15.1, store.GetIngressClass).
     """
     controllers = (
         None
@@ -71,7 +71,7 @@ def rule_hosts_of(ingress: Json) -> set[str]:
 def aliases_of(ingress: Json, prefixes: Iterable[str]) -> tuple[str, ...]:
     """Further names of its server, lower-case.
 
-    They stand in `server-alias`, separated by commas (source: ingress-nginx v1.15.1,
+    They are in `server-alias`, separated by commas (source: ingress-nginx v1.15.1,
     annotations/alias).
     """
     listed = ",".join(
@@ -98,8 +98,8 @@ def services_of(ingress: Json) -> set[tuple[str, str]]:
 def verifies_itself(ingress: Json, prefix: str) -> str | None:
     """A sentence about an Ingress that verifies client certificates by itself; None: it does not.
 
-    Its servers check what Cloudflare presents against an authority of their own and answer 400 to
-    our leaf. `off` and `optional_no_ca` refuse nobody (facts: ingress-nginx#server-verification).
+    Its servers check what Cloudflare presents against their own authority, and answer 400 to our
+    leaf. `off` and `optional_no_ca` refuse nobody (facts: ingress-nginx#server-verification).
     """
     if (
         not _annotations(ingress).get(f"{prefix}/auth-tls-secret")
@@ -116,7 +116,7 @@ def verifies_itself(ingress: Json, prefix: str) -> str | None:
 def names_of(ingress: Json, prefixes: Iterable[str]) -> set[str]:
     """The names of its servers.
 
-    Empty for the one that takes every request that nothing else takes.
+    Empty for the server that gets every request that no other gets.
     """
     rules = (ingress.get("spec") or {}).get("rules") or ()
     everything = {""} if not rules or any(not rule.get("host") for rule in rules) else set()
@@ -124,14 +124,14 @@ def names_of(ingress: Json, prefixes: Iterable[str]) -> set[str]:
 
 
 def passes_on(ingress: Json, prefixes: Iterable[str]) -> bool:
-    """Its TLS is passed on unopened by a controller that does so under one of `prefixes`."""
+    """Whether a controller passes its TLS on unopened, which it does under one of `prefixes`."""
     return any(
         _annotations(ingress).get(f"{prefix}/ssl-passthrough") == "true" for prefix in prefixes
     )
 
 
 def _verify_client(ingress: Json, prefix: str) -> str:
-    """What the controller makes of the annotation: anything that it does not know is `on`."""
+    """What the controller makes of the annotation: whatever it does not know is `on`."""
     value = _annotations(ingress).get(f"{prefix}/auth-tls-verify-client", "on")
     return value if value in {"on", "off", "optional", "optional_no_ca"} else "on"
 

@@ -1,8 +1,8 @@
-"""Whether the text that others put into a snippet can stand next to ours.
+"""Whether the text that others put into a snippet can be next to ours.
 
-Looked at before it is merged. Two kinds of text cannot: what makes `nginx -t` fail for everybody on
-the controller once ours stands beside it, and what takes our refusal away or our sessions out of
-reach. Each was tried on a real nginx, and so was what is let through.
+It is checked before it is merged. Two kinds of text cannot: text that makes `nginx -t` fail for
+everybody on the controller once ours is beside it, and text that takes our refusal away or puts our
+sessions out of reach. Each was tried on a real nginx, and so was what is let through.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _CONFLICTING = {
 }
 _OCSP = "nginx rejects ssl_ocsp beside the operator's ssl_verify_client optional_no_ca"
 _BEFORE_US = frozenset({"308", "400", "405", "421", "494", "495", "496", "497", "501"})
-"""Our own refusals, and those that nginx gives before it asks our text. A named location gets such
-a request past our text."""
+"""Our own refusals, and those that nginx gives before it evaluates our text. A named location lets
+such a request bypass our text."""
 _CERTIFICATE = frozenset({"495", "496", "497"})
 _DEFINES = {
     "map": -1,
@@ -32,19 +32,19 @@ _DEFINES = {
     "js_var": 1,
     "perl_set": 1,
 }
-"""Directives that define a variable, by which of their words it is."""
+"""Directives that define a variable, and which of their words names it."""
 _TRUSTED = frozenset({"$ssl_client_fingerprint", "$ssl_session_reused", "$arg_n"})
-"""What our text believes and nginx lets others define. Its other variables nginx guards itself."""
+"""What our text trusts and nginx lets others define. nginx itself protects its other variables."""
 
 
 def objection(
     text: str, key: str, *, pages: Collection[str] = (), flushed: bool = True
 ) -> str | None:
-    """Why `text` must not stand in `key` beside ours; None when it may.
+    """Why `text` must not be in `key` beside ours; None if it may.
 
     The end of a sentence ("line 3 sets …"). `pages` are the named locations that only answer
-    (`pages_in`). `flushed`: our own session cache stands behind the text and counts. What a
-    `server{}` of its own sets is its own, save what it inherits from us.
+    (`pages_in`). `flushed`: our own session cache comes after the text and counts. What a separate
+    `server{}` sets is its own affair, except for what it inherits from us.
     """
     parsed = read(text)
     for one in parsed.statements:
@@ -54,7 +54,7 @@ def objection(
 
 
 def pages_in(texts: Iterable[str]) -> frozenset[str]:
-    """The named locations in `texts` that end in an answer of their own.
+    """The named locations in `texts` that end with an answer of their own.
 
     No request gets further through them.
     """

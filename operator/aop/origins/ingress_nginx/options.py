@@ -21,21 +21,21 @@ class Options:
 
     map_hash_bucket_size: int = 64
     session_cache_size: str | None = "10m"
-    """Size of the TLS session cache; None where the user has switched it off, so that there is
-    nothing to flush."""
+    """Size of the TLS session cache; None if the user has switched it off, so that there is nothing
+    to flush."""
     proxy_protocol: bool = False
-    """Every connection begins with a PROXY header."""
+    """Whether every connection begins with a PROXY header."""
     forwarded_headers: bool = False
-    """The scheme of a request is what its X-Forwarded-Proto says."""
+    """Whether the scheme of a request is what its X-Forwarded-Proto says."""
     lasting_tickets: bool = False
-    """Session tickets under a fixed key: sessions that no reload and no renamed cache ends
-    (facts: ingress-nginx#session-tickets)."""
+    """Whether there are session tickets under a fixed key: sessions that neither a reload nor a
+    renamed cache ends (facts: ingress-nginx#session-tickets)."""
 
     @classmethod
     def read(cls, config_map: Mapping[str, Any] | None) -> Options:
         """The settings in a ConfigMap.
 
-        A value that its type cannot hold counts as absent, as in the controller.
+        A value that does not fit its type counts as absent, as in the controller.
         """
         data: Mapping[str, str] = (config_map or {}).get("data") or {}
         bucket = data.get("map-hash-bucket-size", "")

@@ -1,11 +1,11 @@
 """What to write into the ConfigMap.
 
-Whole objects to put back with the resourceVersion they were read with. They are put in the name of
-our field manager (`terms.names`); of two writers who have read the same ConfigMap one is refused by
-the API server, and reads again. The text is always rendered from all claims, never taken from what
-stood there, and stands in place of everything that was ours. Where that did not say what the claims
-say, the others' claims are written as OFF, as they read: putting a lost text back is nobody's
-proof.
+Whole objects, to be put back with the resourceVersion with which they were read, under our field
+manager (`terms.names`). If two writers have read the same ConfigMap, the API server refuses one of
+them, which then reads again. The text is always rendered from all claims, never taken from what was
+there, and replaces everything that was ours. If that did not say what the claims say, the others'
+claims are written as OFF, which is how they read: a lost text that is put back proves nothing for
+anybody.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def _as_found(config_map: Mapping[str, Any], stored: ControllerConfigMap) -> Jso
 
 
 def _indistinct(config_map: Mapping[str, Any]) -> Blocked:
-    """Said once instead of written again and again."""
+    """Refuse once, instead of writing again and again."""
     return Blocked(
         Reason.FOREIGN_CONFIGURATION,
         f"the text in ConfigMap {name_of(config_map)} looks so much like the operator's own that the operator could not read its own back, so it writes nothing. "

@@ -1,9 +1,9 @@
-"""What a controller says of a text that it does not take, and whether the fault is ours.
+"""What a controller says about a text that it does not accept, and whether the fault is ours.
 
 `nginx -t` judges the whole configuration, of which ours is a part: a typing error in another key or
-in anybody's Ingress fails it just as well. Only words that name a line of ours, or a size that
-nothing but ours exceeds, are a rejection of ours. All else is somebody else's fault, also where the
-words could mean either: whoever may create an Ingress must not be able to talk us out of a zone.
+in anybody's Ingress fails it as well. Only words that name a line of ours, or a size that only ours
+exceeds, are a rejection of ours. Everything else is somebody else's fault, even if the words could
+mean either: whoever may create an Ingress must not be able to talk us out of a zone.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ def rejected_by(
     since: datetime,
     stored: ControllerConfigMap,
 ) -> Rejection | None:
-    """What nginx's newest `[emerg]` says of this pod since `since` (UTC); or None.
+    """What nginx's newest `[emerg]` says about this pod since `since` (UTC), if anything.
 
     It is read from Warning RELOAD Events that were last seen at or after `since`. `stored` is the
-    ConfigMap that it reads. None proves nothing: Events are merged and dropped. Failed reloads
-    without `[emerg]`, such as "worker reload already in progress", are no fault of any text
-    (facts: ingress-nginx#lost-events, ingress-nginx#serial-reloads). Events carry whole seconds, so
+    ConfigMap that the pod reads. None proves nothing: Events are merged and dropped. A failed
+    reload without `[emerg]`, such as "worker reload already in progress", is no text's fault
+    (facts: ingress-nginx#lost-events, ingress-nginx#serial-reloads). Events have whole seconds, so
     `since` is cut to its second.
     """
     newest: tuple[datetime, str] | None = None
@@ -69,7 +69,7 @@ def rejected_by(
 def _line(message: str) -> str:
     """The first line, fit to be shown.
 
-    Ingresses are quoted in it, and whoever writes those may not write on anybody's terminal.
+    It quotes Ingresses, and their authors must not be able to write on anybody's terminal.
     """
     line = "".join(
         character if character.isprintable() else " "
@@ -85,8 +85,8 @@ def _names_ours(words: str, stored: ControllerConfigMap) -> bool:
     if bucket := _BUCKET.search(words):
         return bool(too_long(_names_in(text), int(bucket["size"])))
     if words.startswith('"ssl_verify_client" directive is duplicate'):
-        # Ours stands there once, unless the block itself stands there twice. Every other second one
-        # is another's.
+        # Our line is there once, unless the block itself is there twice. Any other second one is
+        # somebody else's.
         return text.count(ASKING) - http.foreign.count(ASKING) > 1
     named = _QUOTED.findall(words)
     return any(

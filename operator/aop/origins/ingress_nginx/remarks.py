@@ -1,4 +1,4 @@
-"""What a person should know of a controller before its hosts are required. Pure.
+"""What a person should know about a controller before its hosts are required. Pure.
 
 None of it keeps the operator from anything.
 """
@@ -14,14 +14,14 @@ from aop.terms import ObjectKey
 CHALLENGE = "/.well-known/acme-challenge/"
 """Where an ACME server asks for the answer to its challenge (RFC 8555)."""
 ISSUERS = ("cert-manager.io/issuer", "cert-manager.io/cluster-issuer", "kubernetes.io/tls-acme")
-"""Annotations of an Ingress that let cert-manager get its certificate
+"""Annotations of an Ingress by which cert-manager gets its certificate
 (facts: ingress-nginx#acme-issuers)."""
 
 
 def remarks(
     key: ObjectKey, options: Options, ingresses: Iterable[Json], hosts: Collection[str]
 ) -> tuple[Remark, ...]:
-    """Of the controller that reads ConfigMap `key`, and of its Ingresses that have `hosts`."""
+    """The remarks about the controller that reads ConfigMap `key`, for `hosts`."""
     return tuple(_remarks(key, options, ingresses, hosts))
 
 

@@ -1,6 +1,6 @@
 """Which pods read a ConfigMap as controllers, and what their arguments say.
 
-A ConfigMap that no pod names in `--configmap` is read by nobody and must not be written: naming it
+Nobody reads a ConfigMap that no pod names in `--configmap`, and it must not be written: to name it
 in an object is no licence to write it (promise S6).
 """
 
@@ -23,7 +23,7 @@ _TRUE = frozenset({"", "1", "t", "T", "true", "TRUE", "True"})
 class Controller(Replica):
     """One pod that reads the ConfigMap, with the flags that matter.
 
-    The controller's defaults stand for those that are not given (v1.15.1).
+    Flags that are not given have the controller's defaults (v1.15.1).
     """
 
     ingress_class: str = "nginx"
@@ -31,14 +31,14 @@ class Controller(Replica):
     controller_class: str = "k8s.io/ingress-nginx"
     """What `spec.controller` of an IngressClass must say."""
     class_by_name: bool = False
-    """An IngressClass is also ours by its name."""
+    """Whether an IngressClass is also ours by its name."""
     without_class: bool = False
-    """Ingresses without any class are served too."""
+    """Whether Ingresses without any class are served too."""
     watch_namespace: str = ""
     """The only namespace it watches; empty: all."""
     annotations_prefix: str = "nginx.ingress.kubernetes.io"
     passthrough: bool = False
-    """TLS of Ingresses that ask for it goes past nginx to their backend."""
+    """Whether the TLS of Ingresses that ask for it goes past nginx to their backend."""
 
 
 def readers(pods: Iterable[Mapping[str, Any]], config_map: ObjectKey) -> tuple[Controller, ...]:
@@ -57,7 +57,7 @@ def readers(pods: Iterable[Mapping[str, Any]], config_map: ObjectKey) -> tuple[C
 
 
 def replicas(pods: Iterable[Mapping[str, Any]], config_map: ObjectKey) -> tuple[Controller, ...]:
-    """Those `readers` that are `ready`: what an origin's behaviour is observed on."""
+    """The `readers` that are `ready`: an origin's behaviour is observed on them."""
     return tuple(replica for replica in readers(pods, config_map) if replica.ready)
 
 

@@ -25,7 +25,7 @@ from aop.origins.ingress_nginx.syntax import BLANKS, Statement, read
 from aop.origins.ingress_nginx.text import END
 
 NAMES = re.compile(rf"\$\{{?aop_|shared:AOP_[0-9]|{re.escape(OUR_PATHS)}")
-"""What only our statements have in their words: our variables, our session cache, our two paths."""
+"""The words that only our statements contain: our variables, our session cache, our two paths."""
 _MARKER = re.compile(r"#+[ \t]*(?P<which>BEGIN|END) aop-operator\b")
 _LAST_COMMENT = re.compile(r"#[^\n]*\Z")
 _REVISION = re.compile(r"(?:BEGIN aop-operator revision |shared:AOP_|aop rev=)([0-9]{1,15})\b")
@@ -41,14 +41,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Residue:
-    """What was found."""
+    """What is ours in a text."""
 
     spans: tuple[Span, ...] = ()
-    """In order, each with the line end and the blank lines that are its own; nothing but blanks
-    never stands between two."""
+    """In order, each with its line end and blank lines; between two there is always more than
+    blanks."""
     block: str | None = None
-    """The one block that is there and all that is there; None where nothing is, or more than that,
-    or less."""
+    """The block, if exactly one is there and nothing else of ours; else None."""
     revision: int = 0
     """The highest revision that any of it names."""
 
@@ -97,8 +96,8 @@ def same_to_nginx(block: str, other: str) -> bool:
 def _end_of(text: str, marker: re.Match[str], following: re.Match[str] | None) -> int:
     """Where a block ends.
 
-    The line of its marker belongs to it, unless somebody's complete statements have come to stand
-    on that line.
+    The line of its marker belongs to it, unless complete statements of somebody else have come to
+    be on that line.
     """
     line_end = text.find("\n", marker.end())
     stop = min(
@@ -111,7 +110,7 @@ def _end_of(text: str, marker: re.Match[str], following: re.Match[str] | None) -
 class _Known:
     """The statements of a block of ours.
 
-    What is left of one is recognised by its beginning or its end.
+    The remains of one are recognised by its beginning or its end.
     """
 
     def __init__(self, block: str) -> None:
@@ -148,13 +147,13 @@ class _Piece:
     ours: bool
     joins_before: bool = True
     joins_after: bool = True
-    """What stands there may be judged by it."""
+    """Whether what is next to it may be judged by it."""
 
 
 def _loose(text: str, start: int, end: int, known: _Known) -> Iterator[Span]:
     """What is ours in a part of the text that is not a whole block.
 
-    A marker parts statements: no brace or quote reaches across it.
+    A marker separates statements: no brace or quote reaches across it.
     """
     pieces: list[_Piece] = []
     for marker in (*_MARKER.finditer(text, start, end), None):
@@ -178,10 +177,7 @@ def _loose(text: str, start: int, end: int, known: _Known) -> Iterator[Span]:
 
 
 def _spread(text: str, pieces: Sequence[_Piece], known: _Known) -> None:
-    """What stands next to ours is ours if it is all of a statement of ours.
-
-    So it is if it is what is left of one.
-    """
+    """What is next to ours is ours if it is a whole statement of ours, or the remains of one."""
     for before, piece in pairwise(pieces):
         piece.ours |= (
             before.ours
@@ -197,14 +193,14 @@ def _spread(text: str, pieces: Sequence[_Piece], known: _Known) -> None:
 
 
 def _names_us(statement: Statement) -> bool:
-    """Its own words do, or everything in its braces does."""
+    """Whether its own words name us, or everything in its braces does."""
     if any(NAMES.search(word) for word in statement.words):
         return True
     return bool(statement.body) and all(_names_us(one) for one in statement.body or ())
 
 
 def _inside(statement: Statement) -> Iterator[Statement]:
-    """The statements within one that is not ours that are."""
+    """The statements that are ours inside one that is not."""
     for one in statement.body or ():
         if _names_us(one):
             yield one
@@ -217,7 +213,7 @@ def _normal(text: str) -> str:
 
 
 def _whole_lines(text: str, span: Span) -> Span:
-    """The span with its indentation and its line end, where nothing else stands on its lines."""
+    """The span with its indentation and its line end, if nothing else is on its lines."""
     start, end = span.start, span.end
     while start > 0 and text[start - 1] in " \t":
         start -= 1
@@ -229,7 +225,7 @@ def _whole_lines(text: str, span: Span) -> Span:
 
 
 def _joined(text: str, spans: Sequence[Span]) -> Iterator[Span]:
-    """The spans, with those as one between which there is nothing but blanks."""
+    """The spans, joined where there is nothing but blanks between two."""
     current: Span | None = None
     for span in spans:
         if current is not None and not text[current.end : span.start].strip(BLANKS):

@@ -1,7 +1,7 @@
 """The servers that a controller makes of its Ingresses, found by their names.
 
-Hundreds of objects ask about the same Ingresses after every change of the ConfigMap. So each is
-taken apart once, and nobody's question goes through all of them.
+Hundreds of objects ask about the same Ingresses after every change of the ConfigMap. So each
+Ingress is taken apart once, and no question goes through all of them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Servers:
         self._prefixes = sorted({replica.annotations_prefix for replica in replicas})
         passing = {replica.annotations_prefix for replica in replicas if replica.passthrough}
         self._named: defaultdict[str, list[int]] = defaultdict(list)
-        """By the name of a server, where in `_ingresses` those are that make it."""
+        """By the name of a server, the places in `_ingresses` of those that make it."""
         self._ruled: set[str] = set()
         """Names that have a server of their own."""
         hosts: set[str] = set()
@@ -52,22 +52,23 @@ class Servers:
     def hosts_under(self, patterns: Collection[str]) -> tuple[str, ...]:
         """The concrete hosts that one of `patterns` covers; sorted.
 
-        Hosts whose TLS a controller passes on unopened stay out: nginx never sees their requests.
+        Hosts whose TLS a controller passes on unopened stay out, because nginx never sees their
+        requests.
         """
         return tuple(sorted(self._hosts.under(patterns)))
 
     def wildcards_under(self, patterns: Collection[str]) -> tuple[str, ...]:
-        """The wildcards that have a server of their own and lie under one of `patterns`; sorted.
+        """The wildcards under `patterns` that have their own server; sorted.
 
-        Only a rule makes one. What an alias takes goes to the server of another name, where nothing
-        tells it from that name.
+        Only a rule makes one. A request for an alias goes to the server of another name, where
+        nothing distinguishes it from that name.
         """
         return tuple(sorted(self._wildcards.under(patterns)))
 
     def server_of(self, host: str) -> str:
-        """The name of the server that takes requests for `host`.
+        """The name of the server that gets requests for `host`.
 
-        That is its own, else the wildcard one label above it, else empty for the one of all others.
+        That is its own, else the wildcard one label above it, else empty for the default server.
         """
         wildcard = f"*.{host.partition('.')[2]}"
         return next((name for name in (host, wildcard) if name in self._named), "")
@@ -75,7 +76,7 @@ class Servers:
     def verifier_of(self, host: str) -> str | None:
         """A sentence about the Ingress that verifies `host`'s client certificates by itself.
 
-        It is the one whose server takes requests for `host`; None if that verifies nothing.
+        It is the one whose server gets requests for `host`; None if that verifies nothing.
         """
         sentences = (
             verifies_itself(self._ingresses[place], prefix)
@@ -85,7 +86,7 @@ class Servers:
         return next(filter(None, sentences), None)
 
     def left_open(self, patterns: Collection[str]) -> tuple[str, ...]:
-        """What reaches the Services of the hosts under `patterns` by another name.
+        """By which other names the Services of the hosts under `patterns` are reached.
 
         As sentences about this controller, as `Ways.left_open` says.
         """
@@ -99,7 +100,7 @@ class Servers:
                 yield Way(name, title_of(one), services_of(one), unnamed)
 
     def _unnamed(self, name: str) -> str | None:
-        """Which names a server takes beside its own; None where it takes that one alone."""
+        """Which names a server accepts beside its own; None if it accepts only its own."""
         if not name:
             return "requests for any name that no Ingress has"
         if name not in self._ruled and not SINGLE_NAME.fullmatch(name):

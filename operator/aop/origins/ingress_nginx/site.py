@@ -29,7 +29,7 @@ from aop.terms import Claim, ObjectKey, is_host
 
 @dataclass(frozen=True, slots=True)
 class ControllerSite:
-    """A controller, as the objects that were read say it."""
+    """A controller, as the objects that were read show it."""
 
     key: ObjectKey
     """Where the ConfigMap is."""
@@ -38,11 +38,11 @@ class ControllerSite:
     published: ControllerConfigMap
     replicas: tuple[Controller, ...]
     ingresses: tuple[Json, ...]
-    """Those that it serves."""
+    """The Ingresses that it serves."""
     servers: Servers
     """What it makes of them."""
     counted_on: ClaimPolicy
-    """What the claims mean as far as the text says them for sure."""
+    """What the claims mean, as far as the text says them for certain."""
     feared: ClaimPolicy
     """What they mean as they were written."""
 
@@ -71,16 +71,16 @@ class ControllerSite:
 
     @property
     def exists(self) -> bool:
-        """The ConfigMap exists."""
+        """Whether the ConfigMap exists."""
         return self.config_map is not None
 
     @property
     def proxy_protocol(self) -> bool:
-        """Every connection begins with a PROXY header."""
+        """Whether every connection begins with a PROXY header."""
         return Options.read(self.config_map).proxy_protocol
 
     def hosts(self, zone: str, patterns: Collection[str], also: Collection[str]) -> ServedHosts:
-        """As `kind.Site` says; too long is what does not fit a bucket of nginx's maps."""
+        """As `kind.Site` says; a name is too long if it does not fit a bucket of nginx's maps."""
         wildcards = {pattern for pattern in patterns if pattern.startswith("*.")}
         under = self.servers.hosts_under(patterns)
         named = self.feared.hosts_of(zone, {*under, *also})
@@ -99,10 +99,10 @@ class ControllerSite:
         return {host: sentence for host, sentence in sentences.items() if sentence is not None}
 
     def unread(self) -> None:
-        """Nothing else tells why no controller reads the ConfigMap."""
+        """None: nothing else shows why no controller reads the ConfigMap."""
 
     def unserved(self, hosts: Collection[str]) -> Mapping[str, str]:  # noqa: ARG002 - see below
-        """None: a controller has a server for the names that no Ingress has, and our text in it."""
+        """None: a controller has a server, with our text in it, for names that no Ingress has."""
         return {}
 
     def wildcards(
@@ -123,7 +123,7 @@ class ControllerSite:
         return False
 
     def objection(self, spec: Model | None) -> str | None:
-        """As `kind.Site` says; a pod that never sees a change of the ConfigMap is one too."""
+        """As `kind.Site` says; so does a pod that never sees a change of the ConfigMap."""
         if self.config_map is None:
             return None
         if sentence := objections(self.config_map, self.published.snippets, _policy(spec)):
@@ -175,7 +175,7 @@ class ControllerSite:
         """Nothing, as above."""
 
     def unfinished(self, since: datetime) -> None:
-        """Nobody replaces its pods for us."""
+        """None: nobody replaces its pods for us."""
 
     def withdraw(self, uid: str) -> dict[str, Any]:
         """As `kind.Site` says."""
@@ -185,6 +185,6 @@ class ControllerSite:
 def _policy(spec: Model | None) -> ForeignText:
     """What the user wants done with others' text.
 
-    Beside an origin that has left the spec it stays.
+    Beside an origin that has left the spec, it stays.
     """
     return spec.foreign_text if isinstance(spec, IngressNginx) else ForeignText.MERGE

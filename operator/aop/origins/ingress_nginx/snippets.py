@@ -1,9 +1,9 @@
-"""One key of the ConfigMap taken apart.
+"""One key of the ConfigMap, taken apart.
 
-Our block, and the text of others around it, which is kept byte for byte. Where our block goes is
-part of its meaning: behind the others' text in `http{}`, because of several `ssl_session_cache` the
-last one counts, and before it in `server{}`, where a `break` or `rewrite … last` of theirs would
-skip our refusals.
+Our block, and the text of others around it, which is kept byte for byte. The place of our block is
+part of its meaning. In `http{}` it comes after the others' text, because of several
+`ssl_session_cache` the last one counts. In `server{}` it comes before, where a `break` or `rewrite
+… last` of theirs would otherwise skip our refusals.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from aop.terms.names import FIELD_MANAGER
 class Writer:
     """A field manager other than ours that owns a key of the ConfigMap.
 
-    It wrote what stands there, and puts it back if it is a tool.
+    It wrote what is there, and puts it back if it is a tool.
     """
 
     manager: str
     """Its name, as it gave it itself: `helm`, `argocd-controller`, `kubectl-edit`."""
     at: datetime | None = None
-    """When it last wrote any of what it owns in the ConfigMap; None where the API server does not
-    tell."""
+    """When it last wrote anything that it owns in the ConfigMap; None if the API server does not
+    say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +41,16 @@ class Snippet:
     text: str | None
     """All of it; None when the key is absent."""
     foreign: str = ""
-    """It without what is ours: the bytes that somebody else put there."""
+    """The text without what is ours: the bytes that somebody else put there."""
     intact: bool = False
-    """Our block, and nothing else of ours, stands in it, and says to nginx what is expected
-    there."""
+    """Whether our block, and nothing else of ours, is in it, and says to nginx what is expected."""
     ours: bool = False
-    """Something of ours stands in it, be it damaged or of another revision."""
+    """Whether something of ours is in it, even if damaged or of another revision."""
     misplaced: bool = False
-    """Others' text has come to stand on the wrong side of our block; the next write puts it
-    right."""
+    """Whether others' text has come to be on the wrong side of our block; the next write corrects
+    that."""
     revision: int = 0
-    """The highest revision that what is ours names; 0 without one."""
+    """The highest revision that our text names; 0 if there is none."""
     writers: tuple[Writer, ...] = ()
     """Who else owns the key; the last one to write comes first."""
 
@@ -59,7 +58,7 @@ class Snippet:
     def last_writer(self) -> Writer | None:
         """Who else wrote the key last, and still owns it.
 
-        That is who to name where ours was taken out or put back.
+        That is whom to name if ours was taken out or put back.
         """
         return self.writers[0] if self.writers else None
 
@@ -70,9 +69,9 @@ class Snippet:
 
     @property
     def overwritten(self) -> bool:
-        """Somebody else owns the key, and nothing in it is ours.
+        """Whether somebody else owns the key, and nothing in it is ours.
 
-        They will not expect our text there, not even where it is empty.
+        They will not expect our text there, even if it is empty.
         """
         return bool(self.writers) and not self.ours
 
@@ -108,7 +107,7 @@ def put_together(key: str, foreign: str, block: str) -> str:
 def needs_newline(foreign: str) -> bool:
     """Whether the others' text ends within a line.
 
-    A comment there would swallow the first line of ours.
+    A comment there would swallow our first line.
     """
     return bool(foreign) and not foreign.endswith("\n")
 
@@ -150,7 +149,7 @@ def _snippet(
 
 
 _ANY = render([Claim("any", "any/any", "any.invalid", (), Mode.REQUEST)], 1, "0" * 8)
-"""What is known of a block of ours where nothing tells what stands in it."""
+"""What is known of a block of ours if nothing says what is in it."""
 
 
 def _writers(config_map: Mapping[str, Any], key: str) -> tuple[Writer, ...]:

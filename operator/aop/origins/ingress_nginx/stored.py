@@ -1,10 +1,10 @@
-"""What the ConfigMap of one controller says of us.
+"""What the ConfigMap of one controller says about us.
 
-Claims as data in annotations, and the text that they render to. All objects that name a ConfigMap
-share one block of text per key. The text need not say what the claims render to: a Helm upgrade
-reset a key, somebody edited it, or the annotations are damaged. `Published` says what that means. A
-claim that cannot be read is no claim: the next write drops it, and the object that finds its claim
-missing begins again.
+It contains claims as data in annotations, and the text that they render to. All objects that name a
+ConfigMap share one block of text per key. The text need not say what the claims render to: a Helm
+upgrade may have reset a key, somebody may have edited it, or the annotations may be damaged.
+`Published` says what that means. A claim that cannot be read is no claim: the next write drops it,
+and the object that finds its claim missing begins again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class SnippetsBeforeUs:
     empty: frozenset[str] = frozenset()
     """Keys that were there with an empty text."""
     newline_added: bool = False
-    """The others' text in `http-snippet` ended within a line."""
+    """Whether the others' text in `http-snippet` ended within a line."""
     watch: str | None = None
     """The value that the watch label had."""
 
@@ -78,7 +78,7 @@ class WrittenSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ControllerConfigMap(Published):
-    """One ConfigMap: what it says of us, and where that stands."""
+    """One ConfigMap: what it says about us, and where."""
 
     snippets: Mapping[str, Snippet] = field(default_factory=dict)
     """Both keys of `text.KEYS`, taken apart."""
@@ -86,7 +86,7 @@ class ControllerConfigMap(Published):
 
 
 def read(config_map: Mapping[str, Any] | None) -> ControllerConfigMap:
-    """What a ConfigMap (a Kubernetes JSON object; None: there is none) says of us.
+    """What a ConfigMap (a Kubernetes JSON object; None: there is none) says about us.
 
     Nothing that anybody writes into it makes this fail.
     """
@@ -139,7 +139,7 @@ def annotations_for(
     cache: str | None,
     before_us: SnippetsBeforeUs,
 ) -> dict[str, str]:
-    """The annotations from which `read` makes the same out again."""
+    """The annotations from which `read` gets the same back."""
     lines = notation.encode_all(entries)
     first = WrittenSettings(cache=cache).model_dump_json()
     return {

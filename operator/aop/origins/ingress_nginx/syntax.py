@@ -1,7 +1,7 @@
 """nginx's syntax, just far enough to see where each statement begins and ends.
 
-That works in text that is damaged, too. `lint` asks whether the text of others is complete,
-`residue` what in a text is ours. Neither can ask nginx itself: the operator has none.
+It works even in damaged text. `lint` asks whether the text of others is complete, and `residue`
+asks what in a text is ours. Neither can ask nginx itself, because the operator has none.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ BLANKS = " \t\r\n"
 class Statement:
     """One directive.
 
-    `text[start:end]` is all of it, with what its braces hold and without what surrounds it.
+    `text[start:end]` is all of it, with the contents of its braces and without what surrounds it.
     """
 
     start: int
     line: int
     """Where it begins, from 1."""
     words: list[str] = field(default_factory=list)
-    """Without their quotes; only `}` where a brace closes what was not opened."""
+    """Without their quotes; only `}` if a brace closes something that was not opened."""
     body: list[Statement] | None = None
-    """What its braces hold; None where it has none."""
+    """The contents of its braces; None if it has none."""
     end: int = 0
 
 
@@ -38,8 +38,8 @@ class ParsedText:
 
     statements: tuple[Statement, ...]
     fault: str | None = None
-    """The first thing that nginx could not read either, or that cannot be read here: the end of a
-    sentence."""
+    """The first thing that nginx could not read either, or that cannot be read here, as the end of
+    a sentence."""
 
 
 def read(text: str) -> ParsedText:
@@ -117,7 +117,7 @@ class _Reader:
 
 
 class _Token(NamedTuple):
-    """A sign (`;`, `{`, `}`) or a word without its quotes."""
+    """A sign (`;`, `{`, `}`), or a word without its quotes."""
 
     sign: bool
     word: str

@@ -37,7 +37,7 @@ that serves Ingresses."""
 
 END = "# END aop-operator\n"
 _EXCEPTED = "not"
-"""Says of a host that it refuses nobody although its wildcard's server does; as long as the other
+"""The word for a host that refuses nobody although its wildcard's server does; as long as the other
 words (`rules.WORDS`)."""
 VARIABLES = frozenset(
     {
@@ -52,8 +52,8 @@ VARIABLES = frozenset(
 )
 """The variables that our text defines."""
 NOT_LOGGED = "set $loggable 0"
-"""The controller's own map variable, which its access log asks; where there is none, this makes one
-that nobody asks."""
+"""The controller's own map variable, by which it decides what to log; without it, this makes one
+that nobody uses."""
 
 
 def render(
@@ -101,13 +101,13 @@ def _http(
     )
     if any(claim.mode >= Mode.REQUEST for claim in claims):
         if session_cache_size is not None:
-            # A session from before would be resumed with what its handshake came with; only another
-            # name of the cache ends it.
+            # An old session would be resumed with what its handshake came with. Only another name
+            # of the cache ends it.
             yield f"ssl_session_cache shared:AOP_{printed(revision)}:{session_cache_size};"
         yield nginx.ASKING
     yield from nginx.leaf_maps((label[zone], pin) for zone in zones for pin in pins[zone])
     if any(name.startswith("*.") for name in modes):
-        # Its server says so (below), but for the hosts that wait for a proof of their own.
+        # Its server says so (below), except for the hosts that wait for their own proof.
         yield from nginx.block("map $host $aop_wildcard", ['default ""'])
         yield from nginx.mode_map("$aop_wildcard", f'{_EXCEPTED}.* ""')
     else:
@@ -116,7 +116,7 @@ def _http(
 
 
 def _hosts(claims: Collection[Claim], modes: Mapping[str, Mode]) -> Iterator[tuple[str, str, str]]:
-    """Every name that the text tells apart, with its zone and the word for how strict it is."""
+    """Every name that the text distinguishes, with its zone and the word for how strict it is."""
     concrete = {host: WORDS[mode] for host, mode in modes.items() if not host.startswith("*.")}
     excepted: set[str] = set()
     if len(concrete) < len(modes):

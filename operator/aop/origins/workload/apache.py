@@ -16,7 +16,7 @@ from aop.terms import Mode
 
 HOST = "vhost.conf"
 ASKING = "SSLVerifyClient optional_no_ca"
-"""What has Apache ask for a certificate and refuse nobody for its issuer
+"""Makes Apache ask for a certificate and refuse nobody because of its issuer
 (facts: apache#asking-in-a-virtual-host)."""
 PROGRAM = f"""
 function aop(r)
@@ -61,11 +61,11 @@ end
 
 
 class ApacheDialect(Dialect):
-    """Who is refused is refused for each request, before Apache looks for what is the user's.
+    """It decides for each request, before Apache looks at anything of the user's.
 
-    The user's virtual hosts take in the file once it is there (facts: apache#include-by-a-pattern).
-    Each answer of ours closes its connection, because Apache does not tell an old one from a new
-    one, but over HTTP/2, where it may be an old one (facts: apache#connections).
+    The user's virtual hosts include the file once it is there (facts: apache#include-by-a-pattern).
+    Each answer of ours closes its connection, because Apache cannot tell an old one from a new one,
+    except over HTTP/2, where it may be an old one (facts: apache#connections).
     """
 
     files = (HOST,)
@@ -80,7 +80,7 @@ class ApacheDialect(Dialect):
     def _host(rules: Rules) -> Iterator[str]:
         if rules.asks:
             yield ASKING
-        # Else the program is loaded for each request (facts: apache#a-hook-in-lua).
+        # Otherwise the program is loaded for each request (facts: apache#a-hook-in-lua).
         yield "LuaScope thread"
         yield "<LuaHookTranslateName aop early>"
         yield from _tables(rules)
@@ -88,21 +88,21 @@ class ApacheDialect(Dialect):
         yield "</LuaHookTranslateName>"
 
     def blames_others(self, words: str) -> bool:
-        """A complaint that names none of our files and words (facts: apache#last-words)."""
+        """Whether it names none of our files and words (facts: apache#last-words)."""
         named = ("aop", HOST, "Lua", "SSLVerifyClient")
         return self.complains in words and not any(name in words for name in named)
 
     def refuses_certificate(self, status: int, body: str) -> bool:
-        """Our own words: Apache's own refusal, of what has expired, is a TLS alert."""
+        """Whether it is our own refusal: Apache's, of what has expired, is a TLS alert."""
         return is_our_refusal(status, body)
 
     def refuses_arrival(self, status: int, body: str) -> bool:  # noqa: ARG002 - the status says it
-        """421, where SNI and Host differ (facts: apache#asking-in-a-virtual-host)."""
+        """Whether it is 421, where SNI and Host differ (facts: apache#asking-in-a-virtual-host)."""
         return status == 421
 
 
 def _tables(rules: Rules) -> Iterator[str]:
-    """What the program decides by."""
+    """The tables by which the program decides."""
     yield f'local revision = "{printed(rules.revision)}"'
     yield f'local check, gate = "{check_path(rules.token)}", "{gate_path(rules.token)}"'
     rows = {

@@ -12,19 +12,19 @@ from aop.terms import Mode
 
 ROUTE = "route.caddy"
 OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-"""The fingerprint that Caddy tells where no certificate came (facts: caddy#fingerprint)."""
+"""The fingerprint that Caddy gives if the client sent no certificate (facts: caddy#fingerprint)."""
 
 
 class CaddyDialect(Dialect):
-    """Who is refused is refused for each request, by Caddy's own view of it.
+    """It decides for each request, by Caddy's own view of it.
 
-    The user's named route takes in the file once it is there (facts: caddy#import-by-a-pattern),
-    and each site invokes it before all else (facts: caddy#a-named-route).
-    Certificates are asked for by the user's own configuration, which refuses nobody by it
-    (facts: caddy#asking-in-a-site): a route that is lost while `tls` asks opens, and the other way
-    round everybody would be refused. Maps are asked in order, and the first line that holds counts
-    (facts: caddy#maps). Each check closes its connection, because Caddy does not tell an old one
-    from a new one (facts: caddy#connections).
+    The user's named route imports the file once it is there (facts: caddy#import-by-a-pattern), and
+    each site invokes it before all else (facts: caddy#a-named-route). The user's own configuration
+    asks for certificates, and refuses nobody by that (facts: caddy#asking-in-a-site): if the route
+    is lost while `tls` asks, the hosts are open; the other way round, everybody would be refused.
+    Maps are searched in order, and the first line that matches counts (facts: caddy#maps). Each
+    check closes its connection, because Caddy cannot tell an old one from a new one
+    (facts: caddy#connections).
     """
 
     files = (ROUTE,)
@@ -32,7 +32,7 @@ class CaddyDialect(Dialect):
     capabilities = Capabilities(refuses_expired=False, creates_carrier=True)
 
     def render(self, rules: Rules) -> dict[str, str]:
-        """As `Dialect` says: a `route`, whose statements are taken in their order."""
+        """As `Dialect` says: a `route`, whose statements run in their order."""
         return {ROUTE: text_of(rules, _block("route", (*_maps(rules), *_answers(rules))))}
 
     def blames_others(self, words: str) -> bool:  # noqa: ARG002 - see below
@@ -40,16 +40,17 @@ class CaddyDialect(Dialect):
         return False
 
     def refuses_certificate(self, status: int, body: str) -> bool:
-        """Our own words: Caddy itself refuses no certificate where it only asks.
+        """Whether it is our own refusal: Caddy itself refuses no certificate where it only asks.
 
         See facts: caddy#asking-in-a-site.
         """
         return is_our_refusal(status, body)
 
     def refuses_arrival(self, status: int, body: str) -> bool:  # noqa: ARG002 - see below
-        """Nothing that ours has begun and could end.
+        """Nothing that our text has begun and could end.
 
-        421, where SNI and Host differ, comes with the user's own asking, and stays when ours goes.
+        421, where SNI and Host differ, comes with the user's own asking, and stays when our text
+        goes.
         """
         return False
 
@@ -64,7 +65,7 @@ def _maps(rules: Rules) -> Iterator[str]:
     came = (f'"https:{OF_NOTHING}" {NONE}', f'"~^https:[0-9a-f]{{64}}$" {OTHER}')
     fingerprint = "{http.request.tls.client.fingerprint}"
     yield from _map(f'"{{http.request.scheme}}:{fingerprint}"', "{aop_came}", came, NONE)
-    # A name in quotes, because Caddy takes what looks like a number for one.
+    # A name is in quotes, because Caddy takes whatever looks like a number for one.
     pins = (f'"{label}:{pin.sha256}" "{pin.short}"' for label, pin in rules.leaves)
     yield from _map(f'"{{aop_zone}}:{fingerprint}"', "{aop_presented}", pins, "{aop_came}")
     yield from _map("{http.request.scheme}", "{aop_https}", ["https on"], '""')
@@ -78,13 +79,13 @@ def _maps(rules: Rules) -> Iterator[str]:
 
 
 def _answers(rules: Rules) -> Iterator[str]:
-    """What is said to whom; who meets none of these goes on to what is the user's."""
+    """The answers; a request that meets none of them goes on to what is the user's."""
     answer = (
         f"aop rev={printed(rules.revision)} zone={{aop_zone}} presented={{aop_presented}}"
         " https={aop_https} conn=1{aop_session} nonce={aop_nonce}"
     )
     yield f"@aop_check path {check_path(rules.token)}"
-    # A text in quotes goes on in the next line, which is why nothing here is indented.
+    # A text in quotes continues in the next line, which is why nothing here is indented.
     checked = ("header Connection close", f'respond "{answer}\n" 200')
     yield from _block("handle @aop_check", checked)
     for action, does in (
@@ -102,7 +103,7 @@ def _map(source: str, into: str, lines: Iterable[str], default: str) -> Iterator
 
 
 def _in_brackets(pattern: str) -> str:
-    """Also where a request has the name in brackets: Caddy finds the site without them.
+    """The names, also in brackets: Caddy finds the site without them.
 
     See facts: caddy#host-names-in-a-request.
     """

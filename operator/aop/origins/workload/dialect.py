@@ -1,4 +1,4 @@
-"""All that differs from server to server: how its files say the rules, and how it refuses."""
+"""All that differs from server to server: how its files express the rules, and how it refuses."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ END = "# END aop-operator"
 
 
 REFUSAL = "No required client certificate was sent"
-"""What a stranger reads, with status 403, where a server has no words of its own for it."""
+"""What a stranger reads, with status 403, if a server has no words of its own for it."""
 
 
 def text_of(rules: Rules, lines: Iterable[str], comment: str = "") -> str:
-    """A whole file: between a line that tells its revision, and one that ends it.
+    """A whole file: between a line that gives its revision, and one that ends it.
 
-    `comment` begins these two where `#` begins none.
+    `comment` begins these two lines if `#` begins no comment.
     """
     first = f"{comment}{MARKER} revision {printed(rules.revision)}: written by the operator, what is edited here is overwritten"
     return "\n".join((first, *lines, f"{comment}{END}", ""))
 
 
 def pattern_of(name: str) -> str:
-    """The regular expression that holds for a request's host, however the request writes it.
+    """The regular expression that matches a request's host, however the request writes it.
 
     See facts: caddy#host-names-in-a-request.
 
-    `name` is a concrete host or a wildcard of `Rules`. To be matched in lower case or without
-    regard to case; a port has to be taken off before.
+    `name` is a concrete host or a wildcard of `Rules`. It has to be matched in lower case or
+    without regard to case, after a port was removed.
     """
     below = name.removeprefix("*.")
     escaped = below.replace(".", "[.]")
@@ -47,7 +47,7 @@ def is_our_refusal(status: int, body: str) -> bool:
 
 
 class Dialect(Protocol):
-    """One server; what most have in common is said here."""
+    """One server; what most of them have in common is here."""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -57,23 +57,23 @@ class Dialect(Protocol):
     def idle(self) -> Mapping[str, str]:
         """Keys of the ConfigMap that are not ours and must be there when ours are taken out.
 
-        Each with what is put there where somebody has removed it. None where a server goes on
-        without any text.
+        Each with what to put there if somebody has removed it. None if a server goes on without any
+        text.
         """
         return {}
 
     @property
     def complains(self) -> str:
-        """What stands in a line in which the server says what is wrong with its configuration."""
+        """The text in a line by which the server says what is wrong with its configuration."""
 
     @property
     def container(self) -> str:
-        """The container that gets the text where none mounts it; empty: there is none."""
+        """The container that gets the text if none mounts it; empty: there is none."""
         return ""
 
     @property
     def in_place(self) -> str:
-        """What helps where a running server takes up another text, if it is not to."""
+        """What helps if a running server takes up another text and should not."""
         return "Have the server take up nothing before it is started again"
 
     @property
@@ -81,12 +81,12 @@ class Dialect(Protocol):
         """What the server can and cannot do."""
 
     def render(self, rules: Rules) -> dict[str, str]:
-        """The text of each of `files`. The server takes any of them without the others."""
+        """The text of each of `files`. The server accepts any of them without the others."""
 
     def leaves(self, texts: Iterable[str]) -> Mapping[str, str]:  # noqa: ARG002 - of those that have any
-        """The leaves that stand in texts of ours, by SHA-256: base64 of their DER.
+        """The leaves in texts of ours, by SHA-256: base64 of their DER.
 
-        None where digests say all that the server has to know.
+        None if digests say all that the server has to know.
         """
         return {}
 
@@ -100,16 +100,16 @@ class Dialect(Protocol):
         patterns: Collection[str],  # noqa: ARG002 - the same
         objects: Objects,  # noqa: ARG002 - the same
     ) -> tuple[str, ...]:
-        """What of the hosts under `patterns` our text does not stand before, as sentences.
+        """Which parts of the hosts under `patterns` our text does not protect, as sentences.
 
-        `parents` as in `Rules`; `objects` hold what `reads` asks for. Only where a host may be
-        required and a part of it be open all the same: nothing where what takes in our text has it
-        for all of a host.
+        `parents` as in `Rules`; `objects` contain what `reads` asks for. Only if a host may be
+        required and a part of it be open all the same: empty if what includes our text handles all
+        of a host.
         """
         return ()
 
     def remarks(self, container: str, server: Json) -> tuple[Remark, ...]:  # noqa: ARG002 - of those that need more
-        """What a person should know of how the server runs.
+        """What a person should know about how the server runs.
 
         `container` is what messages call it, `server` the container of the pod template.
         """
@@ -120,7 +120,7 @@ class Dialect(Protocol):
         return {}
 
     def blames_others(self, words: str) -> bool:
-        """Whether what the server said as it ended names something that is surely not ours."""
+        """Whether what the server said when it ended names something that is surely not ours."""
 
     def refuses_certificate(self, status: int, body: str) -> bool:
         """As `kind.OriginKind` says."""

@@ -1,4 +1,4 @@
-"""The door's servers in workloads: one driver, made once for each dialect."""
+"""The driver of servers in workloads: one, made once for each dialect."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class WorkloadDriver:
 
     @property
     def spec(self) -> type[Workload]:
-        """What a user writes of it."""
+        """What a user writes about it."""
         return self._spec
 
     @property
@@ -51,7 +51,7 @@ class WorkloadDriver:
         return Target(self._name, *spec.config_map_ref.key)
 
     def words(self, target: Target) -> Words:
-        """How messages speak of the origin."""
+        """The words in which messages name the origin."""
         place = f"ConfigMap {target.key}"
         return Words(
             place=place,

@@ -18,16 +18,16 @@ It is one of theirs, and once our file is there, ours, which inherits from their
 (facts: haproxy#a-section-by-a-variable)."""
 
 NAMES_ONE = r"'^([a-z0-9._-]*|\[[0-9a-f:.]+\])(:[0-9]*)?$'"
-"""What a Host is that names one host, or none (facts: haproxy#host-names-in-a-request)."""
+"""A Host that names one host, or none (facts: haproxy#host-names-in-a-request)."""
 
 
 class HaproxyDialect(Dialect):
-    """Who is refused is refused for each request, by rules that come before the frontend's own.
+    """It decides for each request, by rules that come before the frontend's own.
 
-    See facts: haproxy#rules-of-a-defaults-section. HAProxy reads the file where it is started with
-    its folder, which may be empty (facts: haproxy#a-folder-of-files). Certificates are asked for by
-    the user's own `bind`, which refuses nobody by it (facts: haproxy#asking-at-a-bind): so the file
-    is all that can be lost, and with it nobody is refused.
+    See facts: haproxy#rules-of-a-defaults-section. HAProxy reads the file if it is started with its
+    folder, which may be empty (facts: haproxy#a-folder-of-files). The user's own `bind` asks for
+    certificates, and refuses nobody by that (facts: haproxy#asking-at-a-bind). So only the file can
+    be lost, and without it nobody is refused.
     """
 
     files = (DEFAULTS,)
@@ -43,19 +43,20 @@ class HaproxyDialect(Dialect):
         yield f'defaults aop from "${{{SECTION}}}"'
         for each in (*_facts(rules), *_answers(rules)):
             yield f"  http-request {each}"
-        # What names no section inherits from the last one, which must not be one with rules.
+        # A proxy that names no section inherits from the last one, which must not be one with
+        # rules.
         yield f'defaults aop-end from "${{{SECTION}}}"'
         yield "global"
         yield f"  setenv {SECTION} aop"
 
     def blames_others(self, words: str) -> bool:
-        """A complaint that names none of our files and sections (facts: haproxy#last-words)."""
+        """Whether it names none of our files and sections (facts: haproxy#last-words)."""
         complaints = [line for line in words.splitlines() if self.complains in line]
         named = ("aop", DEFAULTS)
         return bool(complaints) and not any(one in line for one in named for line in complaints)
 
     def refuses_certificate(self, status: int, body: str) -> bool:
-        """Our own words: HAProxy itself refuses no certificate where it is told to ignore errors.
+        """Whether it is our own refusal: HAProxy refuses no certificate if it ignores errors.
 
         See facts: haproxy#asking-at-a-bind.
         """
@@ -67,7 +68,7 @@ class HaproxyDialect(Dialect):
 
 
 def _facts(rules: Rules) -> Iterator[str]:
-    """Whose the host is, and what came there. Of several that hold, the last one counts."""
+    """Whose the host is, and what came there. If several match, the last one counts."""
     # However the request writes it (facts: haproxy#host-names-in-a-request).
     yield "set-var(txn.aop_host) req.fhdr(host),field(1,:),lower,regsub([.]$,)"
     yield f"set-var(txn.aop_zone) str({NO_ZONE})"
@@ -96,7 +97,7 @@ def _holds(host: HostRule) -> str:
 
 
 def _answers(rules: Rules) -> Iterator[str]:
-    """What is said to whom; who meets none of these goes on to what is the user's."""
+    """The answers; a request that meets none of them goes on to what is the user's."""
     answer = (
         f"aop rev={printed(rules.revision)} zone=%[var(txn.aop_zone)]"
         " presented=%[var(txn.aop_presented)] https=%[var(txn.aop_https)]"
@@ -105,7 +106,8 @@ def _answers(rules: Rules) -> Iterator[str]:
     text = "return status {} content-type text/plain"
     yield f'{text.format(200)} lf-string "{answer}" if {{ path {check_path(rules.token)} }}'
     if any(host.mode > Mode.REQUEST for host in rules.hosts):
-        # Of several names, or of none in the header, what is behind may take another one than ours.
+        # With several names, or with none in the header, whatever is behind may take another one
+        # than ours.
         yield f"return status 400 if {{ req.fhdr(host) -m found }} !{{ req.fhdr(host) -m reg -i {NAMES_ONE} }}"
         yield "return status 400 if !{ req.fhdr(host) -m found } { url -m reg -i ^[a-z][a-z0-9+.-]*:// }"
     for mode, presented in DENIED:

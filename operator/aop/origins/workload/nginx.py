@@ -14,11 +14,11 @@ HTTP, SERVER = "http.conf", "server.conf"
 
 
 class NginxDialect(Dialect):
-    """What `origins.nginx` says, in files that nginx's own configuration takes in.
+    """What `origins.nginx` says, in files that nginx's own configuration includes.
 
-    Certificates are asked for in `server.conf`: a server that does not take it in keeps all its
-    answers (facts: nginx#asking-in-a-server). Sessions of before end with the pod, and where nginx
-    is reloaded by their cache's new name (facts: nginx#sessions).
+    `server.conf` asks for certificates: a server that does not include it keeps all its answers
+    (facts: nginx#asking-in-a-server). Old sessions end with the pod and, where nginx is reloaded,
+    because their cache has a new name (facts: nginx#sessions).
     """
 
     files = (HTTP, SERVER)
@@ -49,12 +49,12 @@ class NginxDialect(Dialect):
         yield from nginx.answers(rules.revision, rules.token)
 
     def unfit(self, names: Collection[str]) -> Mapping[str, str]:
-        """Names that do not fit the buckets of nginx's maps, which are not ours to enlarge."""
+        """Names that do not fit the buckets of nginx's maps, which we must not enlarge."""
         why = "the name does not fit nginx's map_hash_bucket_size of 64"
         return dict.fromkeys(nginx.too_long(names), why)
 
     def blames_others(self, words: str) -> bool:
-        """An `[emerg]` that names none of our files, variables and statements.
+        """Whether it is an `[emerg]` that names none of our files, variables and statements.
 
         See facts: nginx#last-words.
         """
@@ -62,9 +62,9 @@ class NginxDialect(Dialect):
         return self.complains in words and not any(name in words for name in named)
 
     def refuses_certificate(self, status: int, body: str) -> bool:
-        """Nginx's own words."""
+        """Whether these are nginx's own words."""
         return nginx.refuses_certificate(status, body)
 
     def refuses_arrival(self, status: int, body: str) -> bool:
-        """Nginx's own words, or 421."""
+        """Whether these are nginx's own words, or 421."""
         return nginx.refuses_arrival(status, body)

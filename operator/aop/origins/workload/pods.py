@@ -1,6 +1,6 @@
 """Which pods read our ConfigMap, and whose they are.
 
-Not only those that mount it: while a workload's pods are replaced by ones that do, those of before
+Not only those that mount it: while a workload's pods are replaced by pods that do, the old ones
 serve the same hosts and cannot refuse anybody.
 """
 
@@ -15,7 +15,7 @@ from aop.origins.workload.spec import Ports
 
 
 class Owner(NamedTuple):
-    """What keeps a pod running, as far as the pod tells; prints as people write it."""
+    """What keeps a pod running, as far as the pod shows; prints as people write it."""
 
     kind: str
     name: str
@@ -43,7 +43,7 @@ def owner_of(pod: Json) -> Owner | None:
 
 
 def volumes_of(spec: Json, config_map: str) -> dict[str, bool]:
-    """The volumes of a pod's spec that hold the ConfigMap, and whether each may be without it."""
+    """The volumes of a pod's spec with the ConfigMap, and whether each may be without it."""
     return {
         str(volume.get("name")): all(source.get("optional") is True for source in sources)
         for volume in spec.get("volumes") or ()
@@ -54,8 +54,8 @@ def volumes_of(spec: Json, config_map: str) -> dict[str, bool]:
 def has_sub_paths(spec: Json, volumes: Collection[str]) -> bool:
     """Whether some container mounts a part of one of these volumes.
 
-    What is not there then is an empty folder in the container, and what is there never changes
-    (facts: kubernetes#mounted-config-maps).
+    A part that is not there when it starts is an empty folder in the container, and a part that is
+    there never changes (facts: kubernetes#mounted-config-maps).
     """
     return any(
         mount.get("name") in volumes and (mount.get("subPath") or mount.get("subPathExpr"))
@@ -74,8 +74,7 @@ def _sources(volume: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def servers_in(pod: Json, config_map: str) -> set[str]:
     """The containers of a pod that mount the ConfigMap and run as long as the pod.
 
-    An init container does so where its `restartPolicy` is Always
-    (facts: kubernetes#sidecars).
+    An init container does so if its `restartPolicy` is Always (facts: kubernetes#sidecars).
     """
     spec = pod.get("spec") or {}
     lasting = [one for one in spec.get("initContainers") or () if _lasts(one)]
@@ -90,7 +89,7 @@ def readers_in(pod: Json, config_map: str) -> set[str]:
 
 
 def statuses_in(pod: Json) -> Iterator[Mapping[str, Any]]:
-    """What the kubelet says of each container of a pod, init containers first."""
+    """What the kubelet says about each container of a pod, init containers first."""
     status: Mapping[str, Any] = pod.get("status") or {}
     for part in ("initContainerStatuses", "containerStatuses"):
         yield from status.get(part) or ()

@@ -1,7 +1,7 @@
-"""What a person should know of a workload before its pods are replaced. Pure.
+"""What a person should know about a workload before its pods are replaced. Pure.
 
-Who only ever replaced pods by hand, at night, may not know what visitors lose meanwhile. None of it
-keeps the operator from anything.
+Somebody who has only replaced pods by hand, at night, may not know what visitors lose meanwhile.
+None of it keeps the operator from anything.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from aop.origins.workload.pods import servers_in
 from aop.terms import Kind
 
 _QUARTER = "25%"
-"""Of both numbers of a Deployment, unless its owner says otherwise (facts: kubernetes#rollouts)."""
+"""The default of both numbers of a Deployment (facts: kubernetes#rollouts)."""
 
 
 def remarks(kind: Kind, name: str, workload: Json, config_map: str) -> tuple[Remark, ...]:
-    """Of a workload, a Kubernetes JSON object that messages call `name`."""
+    """The remarks about a workload, a Kubernetes JSON object that messages call `name`."""
     servers = servers_of(workload, config_map)
     return (*_of_all_pods(kind, name, workload), *_of_each_pod(name, servers))
 
@@ -64,9 +64,9 @@ def _replaced_at_once(kind: Kind, workload: Json) -> tuple[int, int]:
 def _missing(
     strategy: Mapping[str, Any] | None, pods: int, surge: int | str, unavailable: int | str
 ) -> int:
-    """How many may be missing; if none may, and none come beside, it is one.
+    """How many may be missing; if none may, and none are added, it is one.
 
-    As Kubernetes rounds: what is missing down, what comes beside up (facts: kubernetes#rollouts).
+    Kubernetes rounds the missing down and the added up (facts: kubernetes#rollouts).
     """
     rolling = (strategy or {}).get("rollingUpdate") or {}
     beside = _count(rolling.get("maxSurge", surge), pods, up=True)

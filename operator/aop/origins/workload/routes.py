@@ -1,7 +1,7 @@
-"""Which IngressRoutes of Traefik lead to a host's applications past our routers.
+"""Which IngressRoutes of Traefik lead past our routers to a host's applications.
 
-Ours stand below two routers of the user's, and take only what these take. A router of the same host
-that stands below neither has everything of its own: nobody is refused there. Pure.
+Ours are below two routers of the user's, and get only what these get. A router of the same host
+that is below neither gets its requests directly, and refuses nobody. Pure.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _TOKEN = re.compile(r"\s*(&&|\|\||[!(),]|[A-Za-z]+|`[^`]*`|\"(?:[^\"\\]|\\.)*\")
 _HOSTS = frozenset({"Host", "HostHeader", "HostSNI"})
 _DIGITS = 20
 MOST_WORDS = 200
-"""Of a rule that is read at all."""
+"""The longest rule that is read at all, in words."""
 
 
 def past_ours(
     routes: Iterable[Json], tcp: Iterable[Json], parents: Parents, patterns: Collection[str]
 ) -> Iterator[str]:
-    """A sentence about each that may take requests of the hosts under `patterns`.
+    """A sentence about each that may get requests of the hosts under `patterns`.
 
     `routes` are IngressRoutes, `tcp` IngressRouteTCPs, as Kubernetes JSON objects.
     """
@@ -41,10 +41,10 @@ def past_ours(
 
 
 def may_hold(rule: str, host: str) -> bool:
-    """Whether a rule can hold for requests to `host`, whatever else they are like.
+    """Whether a rule can match requests to `host`, whatever else they are like.
 
-    True as well where nobody knows: of a rule that cannot be read, or of a regular expression,
-    which whoever may make a router may write, and which would have to be tried here.
+    True as well if nobody knows: for a rule that cannot be read, or a regular expression, which
+    anybody who may make a router may write, and which would have to be tried here.
     """
     parsed = _parsed(rule)
     return parsed is None or _value(parsed, host) is not False
@@ -66,7 +66,7 @@ def _stands_below(
     ours: frozenset[str],
     seen: frozenset[ObjectKey],
 ) -> bool:
-    """Every way to it leads by the routers of which ours stand before the others."""
+    """Whether every way to it leads through the two routers, where ours come before the others."""
     manifest = routes.get(key)
     if manifest is None or key in seen:
         return True  # a router whose parent is not there, or is itself, is turned off
@@ -80,7 +80,7 @@ def _stands_below(
 
 
 def _is_ours(key: ObjectKey, manifest: Json, ours: frozenset[str]) -> bool:
-    """Each of its routers is one of the two, by either way of naming them.
+    """Whether each of its routers is one of the two, by either way of naming them.
 
     See facts: traefik#routers-below-a-router.
     """
@@ -101,7 +101,7 @@ def _key_of(manifest: Json) -> ObjectKey:
 
 
 def _spec_of(manifest: Json) -> Mapping[str, Any]:
-    """Empty where what stands there is none: its definition may let everything pass."""
+    """The spec; empty if it is none, because its definition may accept anything."""
     spec = manifest.get("spec")
     return spec if isinstance(spec, Mapping) else {}
 
@@ -121,9 +121,9 @@ def _digest(rule: str) -> str:
 
 
 def _leads_to_traefik_alone(route: Mapping[str, Any]) -> bool:
-    """Such as to `ping@internal`: no application is behind it.
+    """Whether it leads to Traefik itself, such as to `ping@internal`: no application is behind it.
 
-    One without services only has others below it.
+    A router without services only has others below it.
     """
     return all(
         str(one.get("name")).endswith("@internal") for one in _mappings(route.get("services"))

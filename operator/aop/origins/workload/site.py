@@ -22,7 +22,7 @@ from aop.terms import Claim, ObjectKey, is_host
 
 @dataclass(frozen=True, slots=True)
 class WorkloadSite:
-    """A workload, as the objects that were read say it."""
+    """A workload, as the objects that were read show it."""
 
     kind: str
     """The origin kind's name."""
@@ -35,16 +35,16 @@ class WorkloadSite:
     pods: tuple[Json, ...]
     """Those that read it, and their siblings."""
     templates: tuple[Template, ...]
-    """Those that mount the ConfigMap, or say with which of its texts their pods start."""
+    """The templates that mount the ConfigMap, or say with which of its texts their pods start."""
     place: Place
     apply: Apply
-    """Who has the pods read what was written."""
+    """Who makes the pods read what was written."""
     objects: Objects
     """All that was read."""
 
     @property
     def exists(self) -> bool:
-        """The ConfigMap exists."""
+        """Whether the ConfigMap exists."""
         return self.config_map is not None
 
     @property
@@ -58,7 +58,7 @@ class WorkloadSite:
         return False
 
     def hosts(self, zone: str, patterns: Collection[str], also: Collection[str]) -> ServedHosts:  # noqa: ARG002 - which hosts a server serves stands in its own configuration
-        """Those that are named: nothing in Kubernetes tells which others the server has."""
+        """The hosts that are named: nothing in Kubernetes shows which others the server has."""
         named = ClaimPolicy(self.published.standing.values()).hosts_of(zone, also)
         left_out = dict(self.dialect.unfit(named)) | {
             host: "no DNS name has a label of more than 63 characters, so that no visitor can ask for it"
@@ -68,11 +68,11 @@ class WorkloadSite:
         return ServedHosts(tuple(sorted(named - left_out.keys())), left_out)
 
     def verifiers(self, hosts: Collection[str]) -> Mapping[str, str]:  # noqa: ARG002 - as above
-        """Nobody that Kubernetes knows of."""
+        """None that Kubernetes knows of."""
         return {}
 
     def unread(self) -> str | None:
-        """Nothing tells why no pod mounts the ConfigMap."""
+        """None: nothing shows why no pod mounts the ConfigMap."""
         return None
 
     def unserved(self, hosts: Collection[str]) -> Mapping[str, str]:  # noqa: ARG002 - as above
@@ -88,7 +88,7 @@ class WorkloadSite:
         return {}
 
     def left_open(self, patterns: Collection[str]) -> tuple[str, ...]:
-        """Names under a wildcard that nobody has named, and what our text does not stand before."""
+        """Names under a wildcard that nobody has named, and what our text does not protect."""
         if not self.pods:
             return ()
         unnamed = self.unnamed(wildcard for wildcard in patterns if wildcard.startswith("*."))
@@ -102,7 +102,7 @@ class WorkloadSite:
         return tuple(sorted((*unnamed, *elsewhere, *beside)))
 
     def unnamed(self, wildcards: Iterable[str]) -> Iterator[str]:
-        """Names under a wildcard are the server's, which nothing in Kubernetes tells."""
+        """Names under a wildcard: nothing in Kubernetes shows which of them the server has."""
         for wildcard in wildcards:
             yield f"no certificate is required for names under {wildcard} that neither spec.hostnames nor verification.samples names"
 
@@ -121,7 +121,7 @@ class WorkloadSite:
         return self._workload_objection(spec) if isinstance(spec, Workload) and self.pods else None
 
     def _workload_objection(self, spec: Workload) -> str | None:
-        """Of the workload that the object names, while some pod reads the ConfigMap."""
+        """The objection of the workload that the object names, while some pod reads it."""
         named, template = spec.workload_ref, self._template(spec)
         if template is None or not template.mounts:
             return f"the pod template of {named} does not mount ConfigMap {self.key}. Mount it there, or correct workloadRef"
@@ -146,7 +146,7 @@ class WorkloadSite:
     def remarks(self, hosts: Collection[str]) -> tuple[Remark, ...]:  # noqa: ARG002 - as above
         """What visitors may lose while the workload's pods are replaced.
 
-        What stands in the server's own configuration is not read.
+        The server's own configuration is not read.
         """
         if self.apply is Apply.RELOAD:
             return ()
@@ -168,11 +168,10 @@ class WorkloadSite:
         return ClaimPolicy(self.published.claims.values()).entries(hosts)
 
     def rollout(self, spec: Model | None) -> Rollout | None:
-        """The change of the pod template that has its pods start with what is published.
+        """The change of the pod template that makes its pods start with what is published.
 
-        Where nothing of ours stands any more, our annotation goes. A text that somebody has
-        damaged is not spread. Of an origin that left its spec, the annotation tells that it is
-        rolled out.
+        If nothing of ours is there any more, our annotation goes. A text that somebody has damaged
+        is not spread. For an origin that left its spec, the annotation shows that it is rolled out.
         """
         mark, name = self.published.mark, self.key.name
         if mark is not None and not self.published.intact:
@@ -189,7 +188,7 @@ class WorkloadSite:
         return named.rollout(self.key.name, "") if named else None
 
     def _replaced(self, spec: Workload) -> Template | None:
-        """The template that is changed to have its pods replaced."""
+        """The template that is changed so that its pods are replaced."""
         named = self._template(spec)
         return named if named and named.mounts and spec.apply is Apply.ROLLOUT else None
 
@@ -203,7 +202,7 @@ class WorkloadSite:
         return failure_of(pod, events, self.key.name, self.dialect, since, doubtful=self._doubtful)
 
     def unfinished(self, since: datetime) -> Rejection | None:
-        """As `kind.Site` says: a Deployment does not get on with replacing its pods."""
+        """As `kind.Site` says: a Deployment makes no progress with replacing its pods."""
         mark = self.published.mark
         stopped = (
             unfinished(one, self.pods, since, doubtful=self._doubtful)
@@ -214,7 +213,7 @@ class WorkloadSite:
 
     @property
     def _doubtful(self) -> bool:
-        """Some claim in the text was never seen in force as it is."""
+        """Whether some claim in the text was never seen in force as it is."""
         return any(one.claim != one.accepted for one in self.published.entries.values())
 
     def publish(

@@ -75,7 +75,7 @@ class ConfigMapBeforeUs(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True)
     created: Annotated[int, Field(ge=0, le=1)] = 0
-    """There was no ConfigMap."""
+    """Whether there was no ConfigMap."""
     watch: str | None = None
     """The value that the watch label had."""
 
@@ -91,9 +91,10 @@ class MountedConfigMap(Published):
 
     @property
     def mark(self) -> str | None:
-        """What a pod template says whose pods start with this text; None: nothing of ours stands.
+        """What a pod template says whose pods start with this text; None: nothing of ours is there.
 
-        The digest tells it from a text of the same number in a ConfigMap that was made again.
+        The digest distinguishes it from a text of the same number in a ConfigMap that was made
+        again.
         """
         if not self.standing:
             return None
@@ -101,7 +102,7 @@ class MountedConfigMap(Published):
 
 
 def read(config_map: Json | None, dialect: Dialect) -> MountedConfigMap:
-    """What a ConfigMap (a Kubernetes JSON object; None: there is none) says of us.
+    """What a ConfigMap (a Kubernetes JSON object; None: there is none) says about us.
 
     Nothing that anybody writes into it makes this fail.
     """
@@ -145,7 +146,7 @@ def read(config_map: Json | None, dialect: Dialect) -> MountedConfigMap:
 
 
 def objection(config_map: Json | None, stored: MountedConfigMap, key: ObjectKey) -> str | None:
-    """What others have put there and ours must not be combined with, as a sentence."""
+    """What others have put there with which ours must not be combined, as a sentence."""
     if stored.others:
         return (
             f"ConfigMap {key} holds {', '.join(stored.others[:5])}, which the operator has not written. Name a ConfigMap that does not exist yet in "
@@ -169,8 +170,8 @@ def publish(
 ) -> dict[str, Any]:
     """The ConfigMap with these claims in place of their owners' former ones, as `kind.Site` says.
 
-    Each comes with the place that its object names, None where it names none any more; `label` is
-    the kind's name.
+    Each comes with the place that its object names, None if it names none any more; `label` is the
+    kind's name.
     """
     stored, claims = read(config_map, dialect), [claim for claim, _ in changes]
     for claim in claims:
@@ -198,7 +199,7 @@ def place_of(
 ) -> Place:
     """Where the text takes effect: as the object says whose claim is the first by its uid.
 
-    Where several say different things, one of them has to decide, and always the same one.
+    If several say different things, one of them has to decide, and always the same one.
     """
     named = {claim.uid: place for claim, place in changes if place is not None}
     decides = named.get(min(entries, default=""))
@@ -210,7 +211,7 @@ def place_of(
 def withdraw(
     config_map: Json | None, key: ObjectKey, dialect: Dialect, label: str, uid: str
 ) -> dict[str, Any] | None:
-    """The ConfigMap without the claim of one object; None: without itself, as it was found."""
+    """The ConfigMap without the claim of one object; None: it has to be deleted."""
     stored = read(config_map, dialect)
     writer = _Writer(config_map, key, dialect, label, stored, stored.place)
     remaining = {other: entry for other, entry in stored.entries.items() if other != uid}
@@ -223,7 +224,7 @@ def withdraw(
 
 @dataclass(frozen=True, slots=True)
 class _Writer:
-    """Makes whole ConfigMaps of the one that stands there."""
+    """Makes whole ConfigMaps from the one that is there."""
 
     config_map: Json | None
     key: ObjectKey

@@ -30,9 +30,9 @@ class Template:
     key: ObjectKey
     mounts: bool
     optional: bool
-    """Its pods start without the ConfigMap, too."""
+    """Whether its pods start without the ConfigMap, too."""
     by_sub_path: bool
-    """Some container has a single file of it."""
+    """Whether some container mounts a single file of it."""
     mark: str | None
     """The text that its pods start with (`stored.Stored.mark`), by our annotation."""
     halted: str | None
@@ -58,7 +58,7 @@ class Template:
         return f"{self.kind.title} {self.key}"
 
     def rollout(self, config_map: str, mark: str | None) -> Rollout:
-        """The change that has its pods start with this text; None: with none of ours."""
+        """The change that makes its pods start with this text; None: with none of ours."""
         annotations = {ROLLED_OUT_ANNOTATION + config_map: mark}
         body = {"spec": {"template": {"metadata": {"annotations": annotations}}}}
         return Rollout(self.kind, self.key, body, leaving=mark is None)
@@ -98,7 +98,7 @@ def _halted(spec: Mapping[str, Any]) -> str | None:
 
 
 def _stalled(workload: Json) -> tuple[str | None, datetime | None]:
-    """Why and when the controller gave up; what it says of an older template counts for nothing."""
+    """Why and when the controller gave up; what it says about an older template does not count."""
     status: Mapping[str, Any] = workload.get("status") or {}
     if status.get("observedGeneration") != workload["metadata"].get("generation"):
         return None, None

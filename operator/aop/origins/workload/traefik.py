@@ -1,10 +1,10 @@
-"""Traefik: one file for its file provider, whose routers stand below two of the user's.
+"""Traefik: one file for its file provider, whose routers are below two of the user's.
 
-Traefik judges client certificates in the handshake by authorities, for all hosts of a TLS option
-alike, and keeps connections of before. It can do better at the HTTP level: a router of the user's
-puts the certificate that came into a header, and the routers below it see that header
-(facts: traefik#routers-below-a-router). So who is refused is refused for each request, for each
-host, by the exact leaf (docs/adr/0023).
+In the handshake Traefik judges client certificates by authorities, for all hosts of a TLS option
+alike, and it keeps old connections. At the HTTP level it can do better: a router of the user's puts
+the client's certificate into a header, and the routers below it see that header
+(facts: traefik#routers-below-a-router). So it decides for each request, for each host, by the exact
+leaf (docs/adr/0023).
 """
 
 from __future__ import annotations
@@ -28,12 +28,11 @@ from aop.terms import Kind, Mode, Pin
 
 ROUTES = "routes.yaml"
 HEADER = "X-Forwarded-Tls-Client-Cert"
-"""Where the user's router puts what came: base64 of each certificate, the leaf first.
-
-See facts: traefik#what-came-in-a-header."""
+"""Where the user's router puts what the client presented: base64 of each certificate, the leaf
+first. See facts: traefik#what-came-in-a-header."""
 FORGED = "X-Aop-Forged"
-"""What the same router takes away: so whether it does is seen from any address, whomever Traefik
-believes what it says of itself (facts: traefik#headers-of-a-client)."""
+"""What the same router removes. So any address shows whether it does, whomever Traefik trusts to
+describe itself (facts: traefik#headers-of-a-client)."""
 ABOVE_ALL = 2_000_000_000
 """The priority of our first router: a router that is given none has the length of its rule."""
 PARENTS_SINCE = 3, 6
@@ -41,7 +40,7 @@ PARENTS_SINCE = 3, 6
 FIXED_SINCE = 3, 7, 3
 _RELEASE = re.compile(r":v?(\d+)\.(\d+)(?:\.(\d+))?(?=$|[-@])")
 NOBODY = "Host(`aop.invalid`)"
-"""What no request is for: a list that begins with it may have nothing else."""
+"""A host that no request is for: a list that begins with it may have no other entry."""
 CAME = f"HeaderRegexp(`{HEADER}`, `.`)"
 NOTHING = "noop@internal"
 """Traefik's own service that leads nowhere; every router must have one."""
@@ -61,16 +60,16 @@ _LEAF = re.compile(r"MI[A-Za-z0-9+/\[\]]+={0,2}")
 
 
 class TraefikDialect(Dialect):
-    """Our routers stand below the user's two, of which one takes TLS and one plaintext.
+    """Our routers are below the user's two, of which one takes TLS and one plaintext.
 
-    The user has Traefik read the file when it starts, and not when it changes
-    (facts: traefik#a-folder-that-is-watched): no change ends a connection that was made before the
-    edge presented anything (facts: traefik#connections), and its requests would be refused.
-    Certificates are asked for by the user's own `TLSOption`, which refuses nobody by it
-    (facts: traefik#asking). Of the routers below a router the one with the highest priority takes a
-    request, and ours leave alone what is served (facts: traefik#priorities): with the file nobody
-    is refused who is served without it. A leaf of which only the digests are known cannot be told,
-    because Traefik computes none, and a zone of which no leaf is known refuses nobody.
+    The user makes Traefik read the file when it starts, and not when it changes
+    (facts: traefik#a-folder-that-is-watched). No change ends a connection that was made before the
+    edge presented anything (facts: traefik#connections), and its requests would be refused. The
+    user's own `TLSOption` asks for certificates, and refuses nobody by that
+    (facts: traefik#asking). Of the routers below a router, the one with the highest priority gets a
+    request, and ours leave alone what is served (facts: traefik#priorities): nobody is refused
+    without the file. A leaf of which only the digests are known cannot be recognised, because
+    Traefik computes none, and a zone without a known leaf refuses nobody.
     """
 
     files = (ROUTES,)
@@ -88,12 +87,12 @@ class TraefikDialect(Dialect):
         return {ROUTES: text_of(rules, _Text(rules).lines())}
 
     def leaves(self, texts: Iterable[str]) -> Mapping[str, str]:
-        """As `Dialect` says: each stands in some rule, and its digest says which one it is."""
+        """As `Dialect` says: each is in some rule, and its digest says which one it is."""
         written = {match.replace("[+]", "+") for text in texts for match in _LEAF.findall(text)}
         return {digest: der for der in written if (digest := _digest(der)) is not None}
 
     def reads(self, scope: Scope) -> tuple[Read, ...]:
-        """The routers that others have, where they may be listed."""
+        """The routers that others have, if they may be listed."""
         return (_ROUTES, _TCP_ROUTES, *_OTHERS) if scope.routers else ()
 
     def left_open(
@@ -118,7 +117,7 @@ class TraefikDialect(Dialect):
         )
 
     def remarks(self, container: str, server: Json) -> tuple[Remark, ...]:
-        """Of a release that is too old, as far as the image's tag tells it."""
+        """A remark about a release that is too old, as far as the image's tag shows it."""
         released = _RELEASE.search(str(server.get("image")))
         if released is None:
             return ()
@@ -155,7 +154,7 @@ class TraefikDialect(Dialect):
 
 @dataclass(frozen=True, slots=True)
 class _Router:
-    """One of ours, without its priority: the earlier, the higher."""
+    """One of our routers, without its priority: the earlier, the higher."""
 
     rule: str
     does: tuple[Mapping[str, object], ...]
@@ -174,7 +173,7 @@ class _Text:
                 self._leaves.setdefault(zone, []).append(pin)
 
     def lines(self) -> Iterator[str]:
-        """Sections with a name a line, each with its value as JSON."""
+        """Sections with one name a line, each with its value as JSON."""
         routers = [one for one in self._routers() if one.tls or self._rules.parents.http]
         doing = list(dict.fromkeys(_json(each) for one in routers for each in one.does))
         yield "http:"
@@ -216,8 +215,8 @@ class _Text:
             f"aop rev={printed(self._rules.revision)} zone={zone} presented={presented}"
             f" https={'on' if tls else ''} conn=1{'.' if tls else ''} nonce=${{2}}"
         )
-        # Traefik answers in no words of ours, and leads where it is told to, with what the question
-        # holds (facts: traefik#answers-of-its-own).
+        # Traefik cannot answer in words of ours, but redirects to where it is told, with what the
+        # request contains (facts: traefik#answers-of-its-own).
         leads = {
             "regex": r"^([a-z]+://[^/?]*)[^?]*(?:\?(?:n=([A-Za-z0-9_-]{0,64})|.*))?$",
             "replacement": f"${{1}}{ANSWER_PATH}{line.replace(' ', '%20')}",
@@ -225,7 +224,7 @@ class _Text:
         return _Router(rule, (_CLOSING, {"redirectRegex": leads}), tls)
 
     def _refusals(self) -> Iterator[_Router]:
-        """Whoever comes to a host without what its mode asks for."""
+        """The refusals of requests that come to a host without what its mode asks for."""
         required: list[str] = []
         for zone, leaves in sorted(self._leaves.items()):
             of_mode = {
@@ -247,11 +246,11 @@ class _Text:
 
 
 _CLOSING: Mapping[str, object] = {"headers": {"customResponseHeaders": {"Connection": "close"}}}
-"""Traefik does not tell an old connection from a new one (facts: traefik#connections)."""
+"""Traefik cannot tell an old connection from a new one (facts: traefik#connections)."""
 
 
 def _answering(status: int) -> Mapping[str, object]:
-    """A list of addresses that holds nobody's."""
+    """A list of addresses that contains nobody's."""
     return {"ipAllowList": {"sourceRange": ["255.255.255.255/32"], "rejectStatusCode": status}}
 
 
@@ -271,7 +270,7 @@ def _any(hosts: Iterable[str]) -> str:
 
 
 def _is(pin: Pin) -> str:
-    """The header begins with this leaf; what a client sends along proves nothing."""
+    """Whether the header begins with this leaf; what a client sends with it proves nothing."""
     return f"HeaderRegexp(`{HEADER}`, `^{pin.der.replace('+', '[+]')}(,|$)`)"
 
 
