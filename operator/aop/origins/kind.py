@@ -213,9 +213,10 @@ class Site(Protocol):
         """
 
     def next_rollout(self, spec: Model | None) -> Rollout | None:
-        """What will replace the replicas when something else is published; for foresight alone.
+        """What makes the replicas be replaced when something else is published; only to foresee.
 
-        None: they take it up by themselves, or somebody else sees to it. `spec` as in `publish`.
+        None: they take it up by themselves, or somebody else takes care of it. `spec` as in
+        `publish`.
         """
 
     def withdraw(self, uid: str) -> dict[str, Any] | None:

@@ -67,8 +67,8 @@ class TraefikDialect(Dialect):
     edge presented anything (facts: traefik#connections), and its requests would be refused. The
     user's own `TLSOption` asks for certificates, and refuses nobody by that
     (facts: traefik#asking). Of the routers below a router, the one with the highest priority gets a
-    request, and ours leave alone what is served (facts: traefik#priorities): nobody is refused
-    without the file. A leaf of which only the digests are known cannot be recognised, because
+    request, and ours leave alone what is served (facts: traefik#priorities). Without the file
+    nobody is refused. A leaf of which only the digests are known cannot be recognised, because
     Traefik computes none, and a zone without a known leaf refuses nobody.
     """
 
