@@ -15,7 +15,7 @@ INTRODUCTION = """\
 default: [runbook.md](runbook.md#turn-it-on).
 
 - Moments are in seconds since 1970: `time() - aop_object_proof_timestamp_seconds` is the age of a proof, and grows also while nobody looks.
-- What is told of objects, origins and budgets comes from the replica that acts; a standby shows none of it. A series ends with what it is about:
+- The metrics of objects, origins and budgets come from the replica that acts; a standby shows none of it. A series ends with what it is about:
   an object that is gone, or an origin that has left the spec. Only what was left behind at Cloudflare outlives its object, until the process ends.
 - Labels are names of the cluster (`namespace`, `name`, `zone`, `origin`), words of the operator's, and templates of paths: never hosts, ids or
   anything secret. An object with one origin takes 27 series, so that 1,000 of them make a page of 2.5 MB.

@@ -209,7 +209,7 @@ class Settings(BaseSettings):
     )
     proxy_namespaces: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_namespaces)] = Field(
         ("envoy-gateway-system",),
-        description="Namespaces in which Envoy Gateway runs the proxies of Gateways, separated by commas: its own, unless it is told otherwise.",
+        description="Namespaces in which Envoy Gateway runs the proxies of Gateways, separated by commas; by default its own.",
     )
 
     resync_s: Seconds = Field(

@@ -266,7 +266,7 @@ VISITS_WAITING = Metric(
     "aop_visits_waiting",
     "gauge",
     (),
-    "Objects that are to be looked at and wait for their turn.",
+    "Objects that wait for their turn to be looked at.",
     "Is the operator behind?",
 )
 LONGEST_WAIT = Metric(

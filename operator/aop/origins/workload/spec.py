@@ -129,7 +129,7 @@ class Workload(Placed):
     controller replace the pods. Reload: somebody else reloads the server in every pod."""
 
     may_reload: ClassVar[bool] = True
-    """Where somebody else reloads it, the connections of before end."""
+    """Whether old connections end when somebody else reloads it."""
 
     @property
     def place(self) -> Place:
@@ -200,7 +200,7 @@ class Traefik(Workload):
         *Workload.rules,
         Rule(
             "self.apply == 'Rollout'",
-            "write apply: Rollout, or leave it out: Traefik goes on with the connections of before, which end only with its pods",
+            "write apply: Rollout, or leave it out: Traefik keeps its old connections, which end only with its pods",
             lambda it: it.apply is Apply.ROLLOUT,
         ),
     )
