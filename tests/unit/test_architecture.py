@@ -161,7 +161,7 @@ def defined(tree: ast.AST) -> Iterator[tuple[ast.stmt, str]]:
 BY_DRIVER = (
     "observe/sources.py",
     "observe/rollouts.py",
-    "observe/writing.py",
+    "observe/carrier.py",
     "orphans.py",
 )
 """Where the kind comes from a driver: what each of them needs is asked of it."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from aop.cluster import Conflict
+from aop.cluster import Cluster, Conflict
 from aop.errors import Blocked, Reason
+from aop.observe.carrier import Carrier
 from aop.observe.pauses import MOST_S, SHOWN_S, SYNC_S, pause_s
 from aop.observe.published import PublishedMemory
 from aop.observe.source import Source
@@ -78,11 +79,9 @@ class Carried:
         }
         self.memory = PublishedMemory()
         self.source: Source[tuple[Json, ...]] = Source("the ConfigMap", self._read, self.clock)
+        cluster = cast("Cluster", self)
         self.writer = OriginWriter(
-            self.kind,
-            TARGET,
-            self,  # type: ignore[arg-type]
-            self.source,
+            Carrier(self.kind, TARGET, cluster, self.source),
             self.memory,
             self._notice,
             self.clock,

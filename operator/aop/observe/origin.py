@@ -19,12 +19,12 @@ from aop.api import AuthenticatedOriginPull
 from aop.clock import Clock
 from aop.cluster import Cluster
 from aop.observe.awaited import AwaitedRevision
+from aop.observe.carrier import Carrier
 from aop.observe.published import Followed, PublishedMemory
 from aop.observe.refusals import Refusals
 from aop.observe.replicas import ReplicaReader
 from aop.observe.rollouts import Rollouts
 from aop.observe.rounds import Rounds
-from aop.observe.source import Known
 from aop.observe.sources import KnownObjects, Pace, Sources, scope_of
 from aop.observe.views import Question
 from aop.observe.wanted import Wanted, hosts_of
@@ -64,7 +64,7 @@ class OriginKeeper:
         self.kind = kind
         self.target = target
         self._words = kind.words(target)
-        self._carrier = kind.carrier(target)
+        self._carrier = Carrier(kind, target, cluster, sources.of(kind.carrier(target)))
         self._reads = kind.reads(target, scope_of(settings))
         self._sources = sources
         self._settings = settings
@@ -89,10 +89,7 @@ class OriginKeeper:
         self.awaited = AwaitedRevision(wake)
         self.rollouts = Rollouts(kind, target, self._reads, cluster, sources, clock)
         self._refusals = Refusals(cluster, self._memory, self.rollouts, clock, kind.capabilities)
-        carrier = sources.of(self._carrier)
-        self.writer = OriginWriter(
-            kind, target, cluster, carrier, self._memory, self._notice, clock, wake
-        )
+        self.writer = OriginWriter(self._carrier, self._memory, self._notice, clock, wake)
 
     # --- looking ----------------------------------------------------------------------------------
 
@@ -252,10 +249,7 @@ class OriginKeeper:
 
     def knows(self, version: str) -> bool:
         """Whether the carrier was read or written at that resourceVersion."""
-        known = self._sources.of(self._carrier).last
-        return isinstance(known, Known) and [version] == [
-            one["metadata"].get("resourceVersion") for one in known.value
-        ]
+        return self._carrier.knows(version)
 
     def await_turn(self, uid: str) -> None:
         """Have the object woken, with all others that wait, when the next write may go out."""
@@ -276,7 +270,7 @@ class OriginKeeper:
 
     def forget(self) -> None:
         """The carrier has changed: read it again at the next look."""
-        self._sources.of(self._carrier).forget()
+        self._carrier.forget()
 
     def drop(self, uid: str) -> None:
         """An object is gone: forget what was remembered of its claim."""
@@ -302,7 +296,7 @@ class OriginKeeper:
         of ours.
         """
         read, changed_at = self._read, self._memory.changed_at
-        others_moved = read is not None and not _same(read[0], reading.objects, self._carrier)
+        others_moved = read is not None and not _same(read[0], reading.objects, self._carrier.read)
         if read is None or read[1] != spec or not _same(read[0], reading.objects):
             made = self.kind.site(self.target, reading.objects, spec)
             self._read = read = reading.objects, spec, made

@@ -17,17 +17,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from aop.clock import Clock
-from aop.cluster import Cluster, Conflict
+from aop.cluster import Conflict
 from aop.errors import Blocked, Reason, Transient
+from aop.observe.carrier import Carrier
 from aop.observe.pauses import gathered_at_most_s, gathered_s, pause_s
 from aop.observe.published import PublishedMemory
-from aop.observe.source import Source
 from aop.observe.turns import Turns
-from aop.observed import Unknown
-from aop.origins.kind import OriginKind, Site
-from aop.origins.sites import Json, Published, Read
+from aop.origins.kind import Site
+from aop.origins.sites import Json, Published
 from aop.schema import Model
-from aop.terms import Claim, Mode, Target
+from aop.terms import Claim, Mode
 
 ADMISSION = "an admission webhook or policy of the cluster"
 """Who else may change what a write of ours says: nothing else stands between it and the answer of
@@ -53,24 +52,17 @@ class OriginWriter:
 
     def __init__(
         self,
-        kind: OriginKind,
-        target: Target,
-        cluster: Cluster,
-        source: Source[tuple[Json, ...]],
+        carrier: Carrier,
         memory: PublishedMemory,
         notice: Callable[[Published, bool, str], None],
         clock: Clock,
         wake: Callable[[frozenset[str]], None],
     ) -> None:
-        self._kind = kind
-        self._target = target
-        self._cluster = cluster
-        self._source = source
+        self._carrier = carrier
         self._memory = memory
         self._notice = notice
         self._clock = clock
-        self._carrier: Read = kind.carrier(target)
-        self._words = kind.words(target)
+        self._words = carrier.words
         self._turn = asyncio.Lock()
         self._waiting: dict[str, ClaimChange] = {}
         """By the uid of the object."""
@@ -78,11 +70,12 @@ class OriginWriter:
         self.turns = Turns(self.next_at, wake, clock)
         self._flushes: set[asyncio.Task[None]] = set()
         """Writes under way. Each is made for several objects, so none of these may end one."""
-        self._site: tuple[tuple[Json, ...], Site] | None = None
         self._joint: tuple[int, frozenset[str]] = (0, frozenset())
         """The last joint write: its revision, and whose claims it had."""
         self._unfit: dict[str, tuple[tuple[object, ...], Exception]] = {}
         """By the uid of the object, what could not be written on the carrier as it is, and why."""
+        self._unfit_on: Site | None = None
+        """The carrier on which that was tried."""
         self._alone: set[str] = set()
         """Objects whose claims went out in a write that was rejected; each is now tried alone."""
         self.busy = 0
@@ -168,7 +161,7 @@ class OriginWriter:
         `manifest` is the carrier that was just read. Raises `ClusterError`.
         """
         async with self._turn:
-            site = self._kind.site(self._target, {self._carrier: (manifest,)})
+            site = self._carrier.site((manifest,))
             milder = replace(claim, mode=Mode.OFF, enforced=())
             body = (
                 site.publish(milder, spec=None, token_if_new=secrets.token_hex(8))
@@ -176,8 +169,8 @@ class OriginWriter:
                 else site.withdraw(claim.uid)
             )
             if body != manifest:
-                await self._put(manifest, body)
-                self._source.forget()
+                await self._carrier.replace(manifest, body)
+                self._carrier.forget()
 
     # --- how --------------------------------------------------------------------------------------
 
@@ -252,7 +245,7 @@ class OriginWriter:
         If they do not go together, write those that do, what protects first.
         """
         manifest, site = self._current()
-        if manifest is None and not self._kind.capabilities.creates_carrier:
+        if manifest is None and not self._carrier.creates:
             raise Transient(f"{self._words.place} does not exist any more")
         going = self._going(site, changes.values())
         whole: dict[str, Any] | None = None
@@ -324,30 +317,12 @@ class OriginWriter:
         )
 
     def _current(self) -> tuple[Json | None, Site]:
-        """The carrier as it was last read or written.
-
-        The API server refuses a write that is based on an older one.
-        """
-        known = self._source.last
-        if isinstance(known, Unknown):
-            raise Transient(known.message)
-        if self._site is None or self._site[0] is not known.value:
-            self._site = known.value, self._kind.site(self._target, {self._carrier: known.value})
+        """The carrier as it was last read or written."""
+        manifest, site = self._carrier.current()
+        if site is not self._unfit_on:
             self._unfit.clear()
-        return next(iter(known.value), None), self._site[1]
-
-    async def _put(self, manifest: Json | None, body: dict[str, Any] | None) -> tuple[Json, ...]:
-        """Put the body in the carrier's place; returns what is there then.
-
-        Either may be None: there is no carrier yet, or there should be none.
-        """
-        kind, key = self._carrier.kind, self._target.key
-        if body is None:
-            await self._cluster.delete(kind, key, dict(manifest or {}))
-            return ()
-        if manifest is None:
-            return (await self._cluster.create(kind, key.namespace, body),)
-        return (await self._cluster.replace(kind, key, body),)
+            self._unfit_on = site
+        return manifest, site
 
     async def _write(
         self, manifest: Json | None, body: dict[str, Any] | None, changes: Collection[ClaimChange]
@@ -359,13 +334,7 @@ class OriginWriter:
         """
         if body == manifest:
             return
-        try:
-            written = await self._put(manifest, body)
-        except BaseException:
-            self._source.forget()
-            raise
-        self._source.put(written)
-        sent, stored = self._published((body,) if body else ()), self._published(written)
+        sent, stored = await self._carrier.put(manifest, body)
         uids = frozenset(change.claim.uid for change in changes)
         self._joint = (stored.revision, uids) if len(uids) > 1 else (0, frozenset())
         if _says(stored) == _says(sent):
@@ -381,10 +350,6 @@ class OriginWriter:
             Reason.FOREIGN_CONFIGURATION,
             f"Before the API server stores it, {ADMISSION} changes what the operator writes into {self._words.place}. Let it leave {self._words.ours} alone there",
         )
-
-    def _published(self, manifests: tuple[Json, ...]) -> Published:
-        """What one form of the carrier says of us; empty: there is none."""
-        return self._kind.site(self._target, {self._carrier: manifests}).published
 
     def _changed(self) -> Conflict:
         return Conflict(f"{self._words.place} has changed since it was looked at")
