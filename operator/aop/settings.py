@@ -204,7 +204,7 @@ class Settings(BaseSettings):
     )
     list_routes: bool = Field(
         False,
-        description="Whether HTTPRoutes and GRPCRoutes of all namespaces, and GatewayClasses, which belong to none, may be listed: true or false. If so, "
+        description="Whether HTTPRoutes, GRPCRoutes and ListenerSets of all namespaces, and GatewayClasses, which belong to none, may be listed: true or false. If so, "
         "the operator knows which hosts a Gateway serves, and names what its routes leave open.",
     )
     proxy_namespaces: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_namespaces)] = Field(

@@ -590,9 +590,9 @@ def test_rights_are_where_they_were_asked_for_and_nowhere_else(
     assert where(objects, "envoyextensionpolicies", *everything) == before
     of_traefik = {"*"} if given.all_ingress_routes else set()
     assert where(objects, "gateways", *everything) == before | of_traefik
-    for resource in ("httproutes", "grpcroutes", "gatewayclasses"):
+    for resource in ("httproutes", "grpcroutes", "gatewayclasses", "listenersets"):
         assert where(objects, resource, *everything) == ({"*"} if given.all_routes else of_traefik)
-    for resource in ("ingressroutes", "ingressroutetcps", "listenersets"):
+    for resource in ("ingressroutes", "ingressroutetcps"):
         assert where(objects, resource, *everything) == of_traefik
     for resource in ("gateways", "httproutes", "ingresses", "listenersets"):
         assert "*" not in where(objects, resource, *{*everything} - {"list"}), "only listed"

@@ -47,7 +47,7 @@ def scene(running: Scene) -> Iterator[Scene]:
 
 def thing(kind: str, name: str, spec: Json, namespace: str | None = NAMESPACE, **more: Any) -> Json:
     """An object of the Gateway API, or of Envoy Gateway's."""
-    group = f"{GROUP}/v1" if kind in {"GatewayClass", "Gateway", "HTTPRoute"} else ""
+    group = f"{GROUP}/v1" if kind in {"GatewayClass", "Gateway", "HTTPRoute", "ListenerSet"} else ""
     metadata = {"name": name, **({"namespace": namespace} if namespace else {}), **more}
     version = group or "gateway.envoyproxy.io/v1alpha1"
     return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
@@ -131,6 +131,69 @@ def test_hosts_under_a_wildcard_are_those_of_the_routes(scene: Scene) -> None:
     scene.apply(hostnames=["example.com", "*.example.com"], origins=[origin])
     scene.until_enforced(within_s=lives.WITHIN_S)
     lives.assert_required(scene)
+
+
+def test_a_host_behind_a_listener_set_is_required(scene: Scene) -> None:
+    """The script of the Gateway's policy runs there, and its client policy asks there."""
+    apex, www = HOSTS
+    tls = {"certificateRefs": [{"name": "frontend-tls"}]}
+    listeners = [
+        {"name": "https", "port": 443, "protocol": "HTTPS", "hostname": www, "tls": tls},
+        {"name": "http", "port": 80, "protocol": "HTTP", "hostname": www},
+    ]
+    own = {"parentRef": {"name": NAME}, "listeners": listeners}
+    rules = [{"backendRefs": [{"name": "app", "port": 80}]}]
+    ref = {"group": GROUP, "kind": "ListenerSet", "name": "more"}
+    by_set = {"parentRefs": [ref], "hostnames": [www], "rules": rules}
+    allowed = {"namespaces": {"from": "Same"}}
+    with (
+        patched(scene, "gateways", NAME, {"allowedListeners": allowed}, {"allowedListeners": None}),
+        there(scene, thing("ListenerSet", "more", own), thing("HTTPRoute", "www", by_set)),
+        patched(scene, "httproutes", "app", {"hostnames": [apex]}, {"hostnames": [*HOSTS]}),
+    ):
+        until_served(scene, www)
+        scene.apply(hostnames=[apex, "*.example.com"], origins=[workload_origin("gateway")])
+        scene.until_enforced(within_s=lives.WITHIN_S)
+        until(
+            lambda: scene.required(www),
+            within_s=lives.WITHIN_S,
+            every_s=0.5,
+            describe=lambda: f"{www} to be required\n{scene.summary()}",
+        )
+        lives.assert_required(scene)
+        assert "no HTTPRoute" not in scene.summary()
+        scene.remove(within_s=lives.WITHIN_S)
+
+
+def until_served(scene: Scene, host: str) -> None:
+    until(
+        lambda: (
+            {
+                scene.ask_replica(one.https, host, Visitor.NOBODY)
+                for one in scene.sandbox.frontend.replicas()
+            }
+            == {200}
+        ),
+        within_s=60,
+        every_s=0.5,
+        describe=lambda: f"{host} to be served",
+    )
+
+
+@contextmanager
+def patched(scene: Scene, plural: str, name: str, now: Json, then: Json) -> Iterator[None]:
+    """An object of the Gateway API has that spec within the block."""
+    path = f"/apis/{GROUP}/v1/namespaces/{NAMESPACE}/{plural}/{name}"
+
+    def patch(spec: Json) -> None:
+        answer = scene.plane.http.patch(path, json={"spec": spec}, headers=MERGE)
+        answer.raise_for_status()
+
+    patch(now)
+    try:
+        yield
+    finally:
+        patch(then)
 
 
 def test_a_host_that_no_route_serves_is_named_and_holds_up_nobody(scene: Scene) -> None:

@@ -25,6 +25,7 @@ CARRIER = Read(Kind.CONFIG_MAP, NAMESPACE, NAME)
 PROXIES = "envoy-gateway-system"
 PODS = Read(Kind.POD, PROXIES)
 GATEWAYS = Read(Kind.GATEWAY, NAMESPACE, need=Need.OPTIONAL)
+LISTENER_SETS = Read(Kind.LISTENER_SET, need=Need.OPTIONAL)
 CLASSES = Read(Kind.GATEWAY_CLASS, need=Need.OPTIONAL)
 HTTP_ROUTES = Read(Kind.HTTP_ROUTE, need=Need.AWAITED)
 GRPC_ROUTES = Read(Kind.GRPC_ROUTE, need=Need.AWAITED)
@@ -79,6 +80,7 @@ def site(
     classes: tuple[Json, ...] | None = None,
     routes: tuple[Json, ...] | None = None,
     grpc: tuple[Json, ...] | None = (),
+    listener_sets: tuple[Json, ...] | None = None,
 ) -> GatewaySite:
     objects = {
         CARRIER: () if body is None else (body,),
@@ -88,6 +90,7 @@ def site(
         CLASSES: classes,
         HTTP_ROUTES: routes,
         GRPC_ROUTES: grpc,
+        LISTENER_SETS: listener_sets,
     }
     return GATEWAY_API.site(TARGET, objects, its)
 
@@ -139,7 +142,7 @@ def test_policies_are_read_where_they_may_be() -> None:
     assert site(policies=None).objection(SPEC) is None
     everything = GATEWAY_API.reads(TARGET, Scope(proxies=(PROXIES, "other"), routes=True))
     other = Read(Kind.POD, "other")
-    more = (POLICIES, GATEWAYS, HTTP_ROUTES, GRPC_ROUTES, CLASSES)
+    more = (POLICIES, GATEWAYS, HTTP_ROUTES, GRPC_ROUTES, CLASSES, LISTENER_SETS)
     assert everything == (CARRIER, PODS, other, *more)
 
 
@@ -202,6 +205,42 @@ def test_a_route_counts_until_it_is_refused_where_it_is_meant_for() -> None:
     assert under(WWW, refs=refs, refused=refs, listeners=both) == ()
     assert under(WWW, refs=({"name": GATEWAY, "port": 8443},), listeners=both) == ()
     assert under(WWW, refs=({"name": GATEWAY, "port": 443},), listeners=both) == (WWW,)
+
+
+def a_listener_set(*listeners: Json, of: Json, namespace: str = NAMESPACE) -> Json:
+    metadata = {"namespace": namespace, "name": "more"}
+    return {"metadata": metadata, "spec": {"parentRef": of, "listeners": list(listeners)}}
+
+
+@pytest.mark.parametrize(
+    ("listener_set", "ref", "serves"),
+    [
+        (a_listener_set(listener(), of={"name": GATEWAY}), {}, True),
+        (a_listener_set(listener(WWW), of={"name": GATEWAY}), {}, True),
+        (a_listener_set(listener(WWW), of={"name": GATEWAY}), {"sectionName": "https"}, True),
+        (a_listener_set(listener(WWW), of={"name": GATEWAY}), {"sectionName": "other"}, False),
+        (a_listener_set(listener("x.example.org"), of={"name": GATEWAY}), {}, False),
+        (a_listener_set(listener(), of={"name": "other"}), {}, False),
+        (a_listener_set(listener(), of={"name": GATEWAY}), {"namespace": "shop"}, False),
+        (a_listener_set(listener(), of={"name": GATEWAY}), {"group": "example.com"}, False),
+        (
+            a_listener_set(
+                listener(), of={"name": GATEWAY, "namespace": NAMESPACE}, namespace="shop"
+            ),
+            {"namespace": "shop"},
+            True,
+        ),
+    ],
+    ids=["any", "its", "section", "no-section", "others", "gateway", "namespace", "group", "shop"],
+)
+def test_a_route_may_be_attached_by_a_listener_set(
+    listener_set: Json, ref: Json, serves: bool
+) -> None:
+    by_set = route(WWW, refs=({"kind": "ListenerSet", "name": "more", **ref},))
+    elsewhere = a_gateway(listener("elsewhere.example.org"))
+    serving = site(gateways=(elsewhere,), routes=(by_set,), listener_sets=(listener_set,))
+    assert (serving.unserved((WWW,)) == {}) is serves
+    assert (serving.hosts(APEX, (f"*.{APEX}",), ()).hosts == (WWW,)) is serves
 
 
 def test_a_host_that_no_route_serves_is_told() -> None:

@@ -172,7 +172,7 @@ test suite proves from the API server's audit log that none is missing and none 
 {{- if include "aop-operator.routes" . }}
 # Which hosts a Gateway serves, and by which other names: a route may be in any namespace.
 - apiGroups: [gateway.networking.k8s.io]
-  resources: [httproutes, grpcroutes]
+  resources: [httproutes, grpcroutes, listenersets]
   verbs: [list]
 # Whose a Gateway is.
 - apiGroups: [gateway.networking.k8s.io]

@@ -61,7 +61,7 @@ class GatewayApiDriver:
 
         Routes may be in any namespace, and classes are in none.
         """
-        routes = (*_ROUTES, _CLASSES) if scope.routes else ()
+        routes = (*_ROUTES, _CLASSES, _LISTENER_SETS) if scope.routes else ()
         return (
             self.carrier(target),
             *(Read(Kind.POD, one) for one in scope.proxies or (target.namespace,)),
@@ -118,9 +118,11 @@ def _routes(objects: Objects, gateway: ObjectKey, gateways: Gateways) -> Routes 
     if None in listed.values():
         return None
     each = ((kind.title, route) for kind, routes in listed.items() for route in routes or ())
-    return Routes(each, gateway, gateways.listeners_of(gateway.name))
+    listener_sets = objects.get(_LISTENER_SETS) or ()
+    return Routes(each, gateway, gateways.listeners_of(gateway.name), listener_sets)
 
 
 _ROUTES = tuple(Read(kind, need=Need.AWAITED) for kind in (Kind.HTTP_ROUTE, Kind.GRPC_ROUTE))
 _CLASSES = Read(Kind.GATEWAY_CLASS, need=Need.OPTIONAL)
+_LISTENER_SETS = Read(Kind.LISTENER_SET, need=Need.OPTIONAL)
 GATEWAY_API = GatewayApiDriver()

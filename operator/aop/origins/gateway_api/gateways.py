@@ -12,14 +12,14 @@ from aop.origins.sites import Json
 from aop.terms import ObjectKey
 
 GROUP = "gateway.networking.k8s.io"
-GATEWAY = "Gateway"
+GATEWAY, LISTENER_SET = "Gateway", "ListenerSet"
 CONTROLLERS = "gateway.envoyproxy.io/"
 """How the names of Envoy Gateway's controllers begin (facts: envoy-gateway#whose-a-gateway-is)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One of a Gateway's listeners."""
+    """One of the listeners of a Gateway or of a ListenerSet."""
 
     name: str
     port: int
@@ -72,7 +72,7 @@ class Gateways:
     def listeners_of(self, name: str) -> tuple[Listener, ...] | None:
         """Those of a Gateway; None: nobody knows."""
         gateway = self._gateway(name)
-        return None if gateway is None else tuple(_listeners(gateway))
+        return None if gateway is None else tuple(listeners_in(gateway))
 
     def _gateway(self, name: str) -> Json | None:
         return next((one for one in self.gateways or () if one["metadata"]["name"] == name), None)
@@ -94,7 +94,8 @@ def narrower(one: str, other: str) -> str | None:
     return other if is_under(other, (one,)) else None
 
 
-def _listeners(gateway: Json) -> Iterator[Listener]:
-    for one in (gateway.get("spec") or {}).get("listeners") or ():
+def listeners_in(manifest: Json) -> Iterator[Listener]:
+    """Those that a Gateway or a ListenerSet has."""
+    for one in (manifest.get("spec") or {}).get("listeners") or ():
         hostname = str(one.get("hostname") or "").lower()
         yield Listener(str(one.get("name")), int(one.get("port") or 0), hostname)

@@ -2,7 +2,8 @@
 
 They bind nobody: what a proxy answers for a host is probed. A route counts until Envoy Gateway says
 that it does not accept it: one host too many stays unproven and harms nobody, while one too few
-would stay open. Routes that are attached to a ListenerSet are not seen.
+would stay open. A route may be attached by a ListenerSet, which adds listeners to a Gateway
+(facts: envoy-gateway#listenersets).
 """
 
 from __future__ import annotations
@@ -10,7 +11,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from aop.origins.gateway_api.gateways import GATEWAY, GROUP, Listener, narrower
+from aop.origins.gateway_api.gateways import (
+    GATEWAY,
+    GROUP,
+    LISTENER_SET,
+    Listener,
+    listeners_in,
+    narrower,
+)
 from aop.origins.pods import key_of
 from aop.origins.served import Names, Service, Way, Ways
 from aop.origins.sites import Json
@@ -28,11 +36,13 @@ class Routes:
         routes: Iterable[tuple[str, Json]],
         gateway: ObjectKey,
         listeners: Collection[Listener] | None,
+        listener_sets: Iterable[Json] = (),
     ) -> None:
         """`routes` are kinds as people write them, each with a Kubernetes JSON object.
 
-        `listeners` are the Gateway's; None: they are not known.
+        `listeners` are the Gateway's; None: they are not known. `listener_sets` are all that exist.
         """
+        self._sets = {key_of(one): one for one in listener_sets}
         self._ways: list[Way] = []
         self._elsewhere: dict[str, set[str]] = {}
         """By each name, sentences about Gateways that serve the same route."""
@@ -42,10 +52,10 @@ class Routes:
             names = {
                 name
                 for ref in refs
-                if _gateway_of(route, ref) == gateway and not _is_refused(route, ref)
-                for name in _names_of(route, ref, listeners)
+                if self._gateway_of(route, ref) == gateway and not _is_refused(route, ref)
+                for name in _names_of(route, ref, self._listeners_at(route, ref, listeners))
             }
-            others = {_gateway_of(route, ref) for ref in refs} - {gateway, None}
+            others = {self._gateway_of(route, ref) for ref in refs} - {gateway, None}
             services = frozenset(_services_of(route))
             for name in names:
                 self._ways.append(Way(name, title, services, None if name else _REST))
@@ -89,6 +99,25 @@ class Routes:
         }
         return tuple(sorted({*self._leading.left_open(patterns), *elsewhere, *beside}))
 
+    def _gateway_of(self, route: Json, ref: Mapping[str, Any]) -> ObjectKey | None:
+        """Which Gateway a route is attached to; None: to something else."""
+        kind, key = _target_of(route, ref)
+        if kind == GATEWAY:
+            return key
+        between = self._sets.get(key) if kind == LISTENER_SET else None
+        if between is None:
+            return None
+        above = (between.get("spec") or {}).get("parentRef") or {}
+        kind, key = _target_of(between, above)
+        return key if kind == GATEWAY else None
+
+    def _listeners_at(
+        self, route: Json, ref: Mapping[str, Any], of_gateway: Collection[Listener] | None
+    ) -> Collection[Listener] | None:
+        """The listeners to which it is attached there; None: nobody knows."""
+        kind, key = _target_of(route, ref)
+        return tuple(listeners_in(self._sets[key])) if kind == LISTENER_SET else of_gateway
+
     def _taking(self, host: str) -> str | None:
         """The name by which a route accepts requests for a host: its own, or the longest wildcard.
 
@@ -103,11 +132,11 @@ def _parents_of(route: Json) -> Iterator[Mapping[str, Any]]:
     yield from (route.get("spec") or {}).get("parentRefs") or ()
 
 
-def _gateway_of(route: Json, ref: Mapping[str, Any]) -> ObjectKey | None:
-    """None: it is something else."""
-    if (ref.get("group", GROUP), ref.get("kind", GATEWAY)) != (GROUP, GATEWAY):
-        return None
-    return ObjectKey(str(ref.get("namespace") or key_of(route).namespace), str(ref.get("name")))
+def _target_of(route: Json, ref: Mapping[str, Any]) -> tuple[str | None, ObjectKey]:
+    """The kind and place of what is referred to; None: it is of another group."""
+    kind = str(ref.get("kind", GATEWAY)) if ref.get("group", GROUP) == GROUP else None
+    namespace = str(ref.get("namespace") or key_of(route).namespace)
+    return kind, ObjectKey(namespace, str(ref.get("name")))
 
 
 def _is_refused(route: Json, ref: Mapping[str, Any]) -> bool:
@@ -121,7 +150,7 @@ def _is_refused(route: Json, ref: Mapping[str, Any]) -> bool:
 
 
 def _place(ref: Mapping[str, Any], route: Json) -> tuple[object, ...]:
-    return _gateway_of(route, ref), ref.get("sectionName"), ref.get("port")
+    return _target_of(route, ref), ref.get("sectionName"), ref.get("port")
 
 
 def _names_of(
