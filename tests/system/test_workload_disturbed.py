@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 
 import pytest
 
 import lives
 from lives import WITHIN_S, assert_required, flawless
-from sandbox.cluster.frontend import CONFIG_MAP, NAME, NAMESPACE, Frontend
+from sandbox.cluster.frontend import CONFIG_MAP, EXAMPLES, NAME, NAMESPACE, Frontend
 from sandbox.composition import HOSTS
 from sandbox.scene import Scene
 from sandbox.waiting import until
@@ -63,6 +64,36 @@ def until_replaced(scene: Scene, before: list[str]) -> None:
 
 def pods(frontend: Frontend) -> list[str]:
     return [one["metadata"]["name"] for one in frontend.pods()]
+
+
+def in_git(scene: Scene) -> str:
+    """The site as its owner has it: nothing of ours stands there."""
+    text = (EXAMPLES / scene.sandbox.layout.server / "web.yaml").read_text()
+    assert MARK not in text
+    return text
+
+
+def apply_from_git(scene: Scene, tool: str) -> None:
+    """As Argo CD and Flux do it server-side."""
+    words = ("apply", "--server-side", "--force-conflicts", f"--field-manager={tool}")
+    scene.plane.kubectl(*words, "--filename=-", input=in_git(scene))
+
+
+def test_a_gitops_tool_that_applies(scene: Scene, frontend: Frontend) -> None:
+    """At its intervals, server-side, and all that Git says: no pod is replaced, and our annotation stays."""
+    with disturbed(scene):
+        before, marked = pods(frontend), frontend.deployment()["spec"]["template"]
+        config_map = frontend.config_map()
+        numbers = count(1)
+
+        def applied_often() -> bool:
+            apply_from_git(scene, "argocd-controller")
+            return next(numbers) >= 10
+
+        until(applied_often, within_s=60, every_s=0.5, describe="ten intervals of a tool")
+        assert MARK in marked["metadata"]["annotations"]
+        assert frontend.deployment()["spec"]["template"] == marked
+        assert (pods(frontend), frontend.config_map()) == (before, config_map)
 
 
 def test_a_rollout_that_somebody_undoes(scene: Scene, frontend: Frontend) -> None:
@@ -179,6 +210,30 @@ def test_a_tool_that_takes_our_annotation_off(scene: Scene, frontend: Frontend) 
     with disturbed(scene):
         before = pods(frontend)
         frontend.change({"spec": {"template": {"metadata": {"annotations": {MARK: None}}}}})
+        until_replaced(scene, before)
+
+
+def test_a_gitops_tool_that_applies_while_the_leaf_is_renewed(
+    scene: Scene, frontend: Frontend
+) -> None:
+    """Both write the same Deployment."""
+    (certificate,) = scene.certificates()
+    with disturbed(scene):
+        scene.rotate(word="beside a tool")
+
+        def renewed() -> bool:
+            apply_from_git(scene, "kustomize-controller")
+            ids = [one["id"] for one in scene.certificates()]
+            return len(ids) == 1 and ids != [certificate["id"]]
+
+        until(renewed, within_s=WITHIN_S, every_s=0.5, describe=scene.summary)
+
+
+def test_a_gitops_tool_that_replaces(scene: Scene, frontend: Frontend) -> None:
+    """It takes our annotation off, and so has all pods replaced: nobody is let in by that."""
+    with disturbed(scene):
+        before = pods(frontend)
+        scene.plane.kubectl("replace", "--filename=-", input=in_git(scene))
         until_replaced(scene, before)
 
 
