@@ -96,10 +96,7 @@ class AlertsKeeper:
     # --- what visits show -------------------------------------------------------------------------
 
     def hear(self, pull: AuthenticatedOriginPull, o: Observed, memory: Memory) -> None:
-        """Take what an object asks for, as this visit sees it.
-
-        Asks nobody, and waits for nothing.
-        """
+        """Take what an object asks for, as this visit sees it. Waits for nothing."""
         known = self._heard.get(pull.uid)
         noted = known.asking.noted if known is not None else pull.status.alerts
         wished = pull.spec.alerts if not pull.deleting and claimant(o) is None else None

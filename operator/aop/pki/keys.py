@@ -103,8 +103,7 @@ def from_pem(pem: SecretBytes) -> KnownKey:
         "put it there as it was made, or make the key and its certificate anew",
     ):
         # OpenSSL's own check of an RSA key takes a second, or minutes for numbers that somebody has
-        # chosen for that, and the whole process waits for it, because it holds the interpreter's
-        # lock.
+        # chosen for that, and holds the interpreter's lock, so that the whole process waits.
         key = load_pem_private_key(block, password=None, unsafe_skip_rsa_key_validation=True)
     if isinstance(key, rsa.RSAPrivateKey):
         _check(key)
