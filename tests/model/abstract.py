@@ -84,7 +84,7 @@ class Generations:
         return {NONE: N, OTHER: F, REFUSED: R}.get(presented) or self.of(presented)
 
 
-def sight_of(o: Observed, names: Generations, only: str | None = None) -> Observation:
+def observation_of(o: Observed, names: Generations, only: str | None = None) -> Observation:
     """What the operator knew, in the model's words, of all hosts or of one. Raises `OutOfModel`."""
     pair = o.key_pair if isinstance(o.key_pair, ObservedKeyPair) else None
     leaf = names.of(pair.leaf.sha256) if pair else 0

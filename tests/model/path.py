@@ -21,7 +21,7 @@ from typing import Any
 
 from aop.observed import Observed, ObservedZone
 from aop.steps import Delete, Effect, Issue, Promote, Publish, SetEnabled, Step, Upload
-from model.abstract import Generations, OutOfModel, claim_of, sight_of
+from model.abstract import Generations, OutOfModel, claim_of, observation_of
 from model.change import consequences, with_origin
 from model.decisions import Decisions
 from model.interference import meddling, using
@@ -121,7 +121,7 @@ def along(looks: list[tuple[int, Observed, Step]], host: str, moves: str) -> Ite
         try:
             if goes_on_without(o, host):
                 raise OutOfModel(host)
-            observation = narrowed(sight_of(of_one_host(o, host), seen.names, host))
+            observation = narrowed(observation_of(of_one_host(o, host), seen.names, host))
         except OutOfModel:
             if isinstance(step, Effect):
                 return  # what it did there cannot be told, so nothing can be told of what comes after
@@ -161,9 +161,9 @@ def goes_on_without(o: Observed, host: str) -> bool:
 
 def beginning(looks: list[tuple[int, Observed, Step]], host: str, seen: Looks) -> World:
     """The world before the first look: Cloudflare and the Secret as they were found, nothing of ours anywhere."""
-    observations = [narrowed(sight_of(of_one_host(looks[0][1], host), seen.names, host))]
+    observations = [narrowed(observation_of(of_one_host(looks[0][1], host), seen.names, host))]
     observations += [
-        narrowed(sight_of(of_one_host(o, host), seen.names, host))
+        narrowed(observation_of(of_one_host(o, host), seen.names, host))
         for _, o, _ in looks[1:]
         if isinstance(o.zone, ObservedZone)
     ][:1]

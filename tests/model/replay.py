@@ -21,7 +21,7 @@ from aop.plan import next_step
 from aop.reconcile import TRACE, Pass
 from aop.steps import Delete, Done, Publish, SetEnabled, Step, Upload, Withdraw
 from aop.terms import Claim, Mode
-from model.abstract import Generations, OutOfModel, sight_of
+from model.abstract import Generations, OutOfModel, observation_of
 from model.observation import Observation
 from model.path import untraceable
 from model.world import ACTIVE, DELETING, FAILED, PENDING, F
@@ -63,7 +63,7 @@ def violations(lines: Iterable[str], moves: str = "", *, in_model: bool = True) 
             continue
         uid = seen.observed.object.uid
         try:
-            observation = sight_of(seen.observed, names.setdefault(uid, Generations()))
+            observation = observation_of(seen.observed, names.setdefault(uid, Generations()))
         except OutOfModel:
             before.pop(uid, None)
             continue
