@@ -100,7 +100,10 @@ def test_a_text_that_is_not_right_is_rendered_again(
             origin(OFF, replicas=(replica("pod-1", OFF), replica("pod-2", OFF, revision=6))),
             "pod pod-2 shows revision 6",
         ),
-        (origin(OFF, replicas=(replica("pod-1", OFF, settled=False),)), "only just now"),
+        (
+            origin(OFF, replicas=(replica("pod-1", OFF, settled=False),)),
+            "has shown revision 7 only once so far",
+        ),
         (
             origin(OFF, replicas=(replica("pod-1", OFF, hosts=(APEX,)),)),
             f"has not been asked about {WWW}",

@@ -79,12 +79,8 @@ def _not_yet(replica: ObservedReplica, origin: ObservedOrigin, claim: Claim) -> 
     current = runs_our_claim(replica, configured(origin))
     if not current or not replica.settled:
         odd = next((f", as {b.host} answers {b.odd}" for b in replica.hosts if b.odd), "")
-        shown = (
-            f"shows no revision{odd}"
-            if replica.revision is None
-            else f"shows revision {replica.revision}"
-        )
-        return f"{shown} only just now" if current else shown
+        shown = f"no revision{odd}" if replica.revision is None else f"revision {replica.revision}"
+        return f"has shown {shown} only once so far" if current else f"shows {shown}"
     seen, pins = {b.host: b for b in replica.hosts}, {pin.sha256 for pin in claim.pins}
     for host in origin.hosts:
         if host not in seen:
