@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -180,6 +182,45 @@ class Http3Envoy(PlainEnvoy):
                 QUIC_SOCKET, f"{QUIC}.QuicUpstreamTransport", upstream_tls_context=context
             ),
         }
+
+
+@dataclass
+class Http3Client(Http3Envoy):
+    """Only the client, in the network of another process, whose server listens there on `https_port`."""
+
+    title: ClassVar[str] = "a client of HTTP/3"
+    beside: int = 0
+    """That process."""
+    ca_file: Path = Path()
+
+    def write(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "ca.crt").write_bytes(self.ca_file.read_bytes())
+        conf = {"static_resources": {"listeners": [self._client()], "clusters": [self._upstream()]}}
+        (self.folder / "envoy.json").write_text(json.dumps(conf))
+
+    def running(self) -> list[str | Path]:
+        return [*self._there(), *super().running()]
+
+    def status(self, host: str) -> int:
+        """What is answered to a request over HTTP/3; 503: nobody answers."""
+        words = ("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", f"Host: {host}")
+        address = f"http://{self.address}:{self.client_port}/"
+        done = subprocess.run(
+            [*self._there(), *words, address],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        return int(done.stdout or 0)
+
+    def _there(self) -> list[str | Path]:
+        return [shutil.which("nsenter") or "nsenter", f"--net=/proc/{self.beside}/ns/net"]
+
+    def _listens(self) -> bool:
+        assert self._child.alive, self._child.last_words()
+        return self.status("any.invalid") != 0
 
 
 def _answering(match: dict[str, str], text: str) -> dict[str, Any]:

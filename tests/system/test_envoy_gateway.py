@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +17,15 @@ from sandbox.cluster.frontend import CONFIG_MAP, NAMESPACE
 from sandbox.composition import GATEWAYS, HOSTS, Layout
 from sandbox.direct import Visitor
 from sandbox.envoy_gateway import programs
+from sandbox.plain_envoy import Http3Client
 from sandbox.scene import Scene
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(300)]
+
+CLIENT_POLICY = (
+    f"/apis/gateway.envoyproxy.io/v1alpha1/namespaces/{NAMESPACE}/clienttrafficpolicies/frontend"
+)
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +109,46 @@ def test_a_route_with_a_policy_of_its_own_is_open_and_named(scene: Scene) -> Non
     finally:
         scene.plane.kubectl("delete", "envoyextensionpolicy", "own", "--namespace", "web")
     scene.until_enforced(within_s=lives.WITHIN_S + lives.HELD_OFF_S)
+
+
+def change_client_policy(scene: Scene, spec: dict[str, Any]) -> None:
+    """As its owner."""
+    scene.plane.http.patch(
+        CLIENT_POLICY, json={"spec": spec}, headers={"Content-Type": "application/merge-patch+json"}
+    ).raise_for_status()
+
+
+def test_where_a_certificate_is_asked_for_envoy_gateway_serves_no_http_3(
+    scene: Scene, tmp_path: Path
+) -> None:
+    """So nobody comes past the asking that way (facts: envoy-gateway#http3)."""
+    if os.geteuid() or shutil.which("nsenter") is None:
+        pytest.skip("only root can enter the network of a proxy")
+    frontend = scene.sandbox.frontend
+    beside = frontend.node.process(frontend.replicas()[0].pod)
+    client = Http3Client(
+        tmp_path / "client", {}, HOSTS, https_port=10443, beside=beside, ca_file=frontend.ca_file
+    )
+
+    def until_it_is(status: int) -> None:
+        until(
+            lambda: client.status(HOSTS[0]) == status,
+            within_s=60,
+            every_s=0.5,
+            describe=lambda: f"{status} over HTTP/3, not {client.status(HOSTS[0])}",
+        )
+
+    change_client_policy(scene, {"http3": {}, "tls": None})
+    try:
+        with client:
+            until_it_is(200)
+            change_client_policy(scene, {"tls": {"clientValidation": {"mode": "Request"}}})
+            until_it_is(503)
+        written = scene.plane.http.get(CLIENT_POLICY).raise_for_status().text
+        assert "UnsupportedHTTP3ClientValidation" in written
+    finally:
+        asking = {"clientValidation": {"mode": "Request"}}
+        change_client_policy(scene, {"http3": None, "tls": asking})
 
 
 def test_a_gateway_without_a_policy_for_the_script_is_not_begun(scene: Scene) -> None:

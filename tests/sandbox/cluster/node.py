@@ -22,6 +22,7 @@ from typing import Any, Self
 import httpx
 
 from sandbox.cluster import containers, volumes
+from sandbox.envoy_gateway.confined import innermost
 from sandbox.kubernetes.plane import ControlPlane
 from sandbox.loops import Polling
 from sandbox.operator import succeeds
@@ -122,6 +123,12 @@ class Node:
         if self._polling.failure is not None:
             raise RuntimeError("the node has broken down") from self._polling.failure
         return self._endpoints
+
+    def process(self, pod: str) -> int:
+        """What runs in the container of a pod that runs: the server itself, in its own network if it has one."""
+        (child,) = (one.child for one in [*self._pods.values()] if one.name == pod)
+        assert child is not None, f"{pod} does not run"
+        return innermost(child.pid)
 
     def logs(self) -> str:
         """The last words of every container, for a failing test."""

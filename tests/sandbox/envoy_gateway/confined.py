@@ -69,6 +69,13 @@ def why_not() -> str | None:
     return f"neither root nor user namespaces are to be had: {done.stderr.strip()}"
 
 
+def innermost(pid: int) -> int:
+    """The process that is confined, of the one that `Confinement.command` has started."""
+    while children := Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        pid = int(children[0])
+    return pid
+
+
 def _namespaces() -> list[str | Path]:
     users = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     return ["unshare", *users, "--net", "--mount"]
