@@ -162,7 +162,7 @@ class Actor:
         while True:
             try:
                 for namespace in self.settings.watch_namespaces or (None,):
-                    for manifest in await cluster.list(Kind.AUTHENTICATED_ORIGIN_PULL, namespace):
+                    async for manifest in cluster.each(Kind.AUTHENTICATED_ORIGIN_PULL, namespace):
                         loops.see(manifest)
             except ClusterError as error:
                 log.warning("the objects are not known yet: %s", error.message)

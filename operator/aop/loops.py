@@ -30,6 +30,8 @@ Manifest = dict[str, Any]
 
 REMOVAL_RECHECK_S = 10.0
 """How long a removal rests at most: somebody waits for it."""
+RESTS_S = 5.0
+"""What is kept of an object for a look at it is not kept for longer than that."""
 RELEASE_AGAIN_S = 1.0
 """When a finalizer that could not be taken off is tried again."""
 
@@ -92,8 +94,7 @@ class Loops:
             return
         loop = self.loop(meta["uid"], ObjectKey(meta["namespace"], meta["name"]))
         loop.memory.learn(manifest, self._clock.monotonic_s())
-        if loop.memory.manifest is not None:  # what is kept twice is the same
-            self.wake_all(self._observer.objects.learn(loop.memory.manifest))
+        self.wake_all(self._observer.objects.learn(manifest))
         loop.references = references(loop.key, manifest.get("spec") or {})
         seen = (
             meta.get("generation"),
@@ -212,6 +213,8 @@ class Loops:
             elif is_deleting(loop.memory.manifest or {}):
                 delay_s = min(delay_s, REMOVAL_RECHECK_S)
             self._health.expect(uid, delay_s)
+            if delay_s >= RESTS_S:
+                loop.memory.kept.rest()
             try:
                 await asyncio.wait_for(loop.wake.wait(), delay_s)
             except TimeoutError:

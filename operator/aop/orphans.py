@@ -84,7 +84,7 @@ class Orphans:
         living = {
             pull["metadata"]["uid"]
             for each in namespaces
-            for pull in await self._cluster.list(Kind.AUTHENTICATED_ORIGIN_PULL, each)
+            async for pull in self._cluster.each(Kind.AUTHENTICATED_ORIGIN_PULL, each)
         }
         self._orphaned = 0
         left = [await self._relax_alone(kind, carrier, living) for kind, carrier in claimed]

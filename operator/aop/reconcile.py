@@ -123,7 +123,7 @@ class Reconciler:
                 manifest = await self._manifest(key, memory)
                 if manifest is None:
                     return Visit(LONGEST_BACKOFF_S, finished=True)
-                pull = memory.parse(manifest)
+                pull = memory.kept.parse(manifest)
                 observed = await self._observer.observe(pull, memory)
                 self._measure(pull, observed, memory)
                 step = next_step(observed)
@@ -248,8 +248,6 @@ class Reconciler:
     ) -> Visit:
         memory.errors, memory.refused = 0, None
         memory.awaiting = not isinstance(step, Done)
-        if not memory.awaiting:
-            memory.parsed = None
         memory.blocked_on = step.reason if isinstance(step, Block) else None
         memory.awaits_quiet_period = observed.object.deleting or bool(
             {*observed.record.uploaded, *(c.pin for c in ours_listed(observed))}
@@ -279,7 +277,7 @@ class Reconciler:
         memory.errors += 1
         memory.awaiting = True
         if isinstance(error, ClusterError) and error.status == HTTPStatus.NOT_FOUND:
-            memory.manifest = None
+            memory.kept.forget()
         # What protects visitors waits for no call that fails, so the loop never rests for long.
         # Each API's client paces its own calls.
         backoff_s = self._clock.jitter(

@@ -18,6 +18,7 @@ from aop.errors import Reason
 from aop.leading import Lead
 from aop.metrics import Metrics
 from aop.observe.memory import Memory
+from aop.observe.objects import Served
 from aop.observed import ObservedAlerts, Unknown
 from aop.recipients import ALERT_TYPE
 from aop.steps import Wait
@@ -112,10 +113,10 @@ class AlertsWorld:
         for each in self.clients:
             await each.aclose()
 
-    def _served(self) -> list[dict[str, Any]] | None:
+    def _served(self) -> list[Served] | None:
         if self.breaks is not None:
             raise self.breaks
-        return list(self.manifests.values()) if self.all_known else None
+        return [Served.of(one) for one in self.manifests.values()] if self.all_known else None
 
     def add(self, token: str, account_id: str = "", **alerts: list[str]) -> str:
         """An object, by its uid."""

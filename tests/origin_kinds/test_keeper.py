@@ -40,6 +40,7 @@ from identities import identity_of
 from origin_kinds.ground import Json, bare, target_of
 from origin_kinds.grounds import InMemoryGround
 from origin_kinds.in_memory import IN_MEMORY, RULES, InMemoryServer
+from paged import Paged
 
 GROUND = InMemoryGround()
 TARGET = target_of(GROUND)
@@ -50,7 +51,7 @@ WANTED = Wanted("rules", TARGET, GROUND.spec)
 OFF, REQUIRING = claim(Mode.OFF, (), (PIN,)), claim(enforced=(WWW,), pins=(PIN,))
 
 
-class CarrierWorld:
+class CarrierWorld(Paged):
     """A cluster with one carrier, and pods that act on it at once."""
 
     def __init__(self) -> None:

@@ -32,6 +32,7 @@ from aop.terms import ObjectKey
 from builders import KEY, NOW, TARGET
 from builders import spec as parsed_spec
 from clocks import SetClock
+from paged import Paged
 
 TOKEN = ObjectKey("edge", "cloudflare")
 GENERATED = ObjectKey("edge", "example-com-aop")
@@ -82,7 +83,7 @@ def test_an_object_refers_to_what_its_spec_names_however_broken(
 # --- waking ----------------------------------------------------------------------------------------------------------------------
 
 
-class Lists:
+class Lists(Paged):
     """All of a cluster that is asked for here: it has nothing, and counts how often each kind was listed, and each Secret read."""
 
     def __init__(self) -> None:
@@ -232,7 +233,12 @@ def shown(uid: str, zone: str, **metadata: Any) -> dict[str, Any]:
     """An object as a watch shows it, being deleted and not ours any more, so that it gets no loop."""
     named = {"namespace": KEY.namespace, "name": f"name-{uid[:8]}", "uid": uid}
     return {
-        "metadata": {**named, "resourceVersion": "1", **metadata},
+        "metadata": {
+            **named,
+            "resourceVersion": "1",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            **metadata,
+        },
         "spec": {"zone": {"name": zone}},
     }
 

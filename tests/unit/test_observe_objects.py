@@ -15,6 +15,7 @@ from aop.observed import Rival, Unknown
 from aop.settings import Settings
 from builders import KEY, NOW, UID, ZONE_ID, spec
 from clocks import SetClock
+from paged import Paged
 
 OTHER_UID = "a3bb189e-8bf9-3888-9912-ace4e6543002"
 IDN, PUNYCODE = "bücher.example", "xn--bcher-kva.example"
@@ -35,7 +36,7 @@ def manifest(name: Any = "example.com", uid: str = OTHER_UID, **parts: Any) -> d
     }
 
 
-class Listed:
+class Listed(Paged):
     """A cluster that lists these objects."""
 
     def __init__(self, *manifests: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ from aop.settings import Settings
 from aop.terms import Claim, Mode, ObjectKey, Target
 from builders import KEY, NOW, OFF, REQUIRING, TARGET, UID, spec
 from clocks import SetClock, eventually
+from paged import Paged
 
 PULL = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, spec(), Status())
 COLLEAGUE = replace(PULL, uid="another-uid")
@@ -36,7 +37,7 @@ def test_what_was_claimed_and_left_the_spec_is_still_an_origin() -> None:
     assert str(old.name) in left.name
 
 
-class ConfigMapOnly:
+class ConfigMapOnly(Paged):
     """A cluster with one ConfigMap, no pods and no Ingresses; the list of pods can be held back."""
 
     def __init__(self) -> None:

@@ -25,6 +25,7 @@ from aop.terms import Claim, Kind, Mode, ObjectKey
 from builders import KEY, NOW, OFF, REQUIRING, UID, spec
 from clocks import SetClock
 from identities import identity_of
+from paged import Paged
 
 Json = dict[str, Any]
 SPEC = Nginx.model_validate(
@@ -42,7 +43,7 @@ INSIDE = {
 }
 
 
-class DeploymentWorld:
+class DeploymentWorld(Paged):
     """One Deployment with one pod, which runs the revision that it is told to."""
 
     def __init__(self) -> None:

@@ -41,6 +41,7 @@ from builders import (
 )
 from clocks import SetClock
 from cloudflare_api import StoppedClock
+from paged import Paged
 
 PULL = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, spec(), Status())
 READY = Status(
@@ -57,7 +58,7 @@ READY = Status(
 )
 
 
-class Failing:
+class Failing(Paged):
     """Every counterpart at once: an API that refuses, a zone that is not known, an edge that says what it said, and an origin that may be a bug."""
 
     kind = INGRESS_NGINX

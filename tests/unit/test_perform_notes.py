@@ -76,7 +76,8 @@ def holding_off(o: Observed, **more: Any) -> Note:
 async def test_a_hold_off_that_cannot_be_noted_is_kept_and_nothing_else_of_the_record_is(
     error: Exception,
 ) -> None:
-    memory, world = Memory(manifest={"metadata": {}}), observed()
+    memory, world = Memory(), observed()
+    memory.learn({"metadata": {}}, 0.0)
     assert isinstance(await noted(holding_off(world, uploaded=(NEXT,)), memory, error), Transient)
     kept = memory.kept_note
     assert kept is not None

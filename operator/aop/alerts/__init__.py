@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from aop.alerts import outcomes
 from aop.alerts.account import AccountLook
@@ -23,6 +22,7 @@ from aop.cloudflare import Cloudflare, CloudflareError, Priority, RateLimited
 from aop.errors import Reason
 from aop.metrics import Metrics
 from aop.observe.memory import Memory
+from aop.observe.objects import Served
 from aop.observed import Observed, ObservedAlerts, ObservedZone, Unknown
 from aop.plan.qualify import claimant
 from aop.recipients import asked_digest
@@ -71,7 +71,7 @@ class AlertsKeeper:
         self,
         cloudflare: Cloudflare,
         clock: Clock,
-        served: Callable[[], Iterable[Mapping[str, Any]] | None],
+        served: Callable[[], Iterable[Served] | None],
         patience_s: float,
         metrics: Metrics,
     ) -> None:

@@ -26,6 +26,7 @@ from aop.cloudflare import (
     TokenLacksPermission,
     TokenRejected,
 )
+from aop.observe.objects import Served
 from aop.recipients import (
     ALERT_TYPE,
     WEBHOOKS,
@@ -60,7 +61,7 @@ class AccountLook:
     account_id: str
     heard: Sequence[Subscription]
     """The objects for which something has to be done or undone there; the oldest first."""
-    manifests: Iterable[Mapping[str, Any]] | None
+    served: Iterable[Served] | None
     """All objects; None: they are not known yet."""
     _accesses: list[Access] = field(default_factory=list)
     """The tokens that may read there."""
@@ -136,7 +137,7 @@ class AccountLook:
     def _waiting(self, unheard: Iterable[Subscription]) -> list[Whom]:
         """Whom the objects name for which nothing can be done now."""
         known = {one.uid for one in self.heard}
-        elsewhere = asking_elsewhere(self.manifests or (), known, self.account_id)
+        elsewhere = asking_elsewhere(self.served or (), known, self.account_id)
         return [*map(_named_by, unheard), *elsewhere]
 
     async def _ours(self) -> list[NotificationPolicy]:
@@ -146,7 +147,7 @@ class AccountLook:
         """
         noted = {one.noted.policy_id for one in self.heard if one.noted} - {None}
         uids = {one.uid for one in self.heard}
-        uids |= {one["metadata"]["uid"] for one in self.manifests or ()}
+        uids |= {one.uid for one in self.served or ()}
         policies = [*self._policies]
         for policy_id in sorted(map(str, noted - {policy.id for policy in policies})):
             try:
@@ -197,7 +198,7 @@ class AccountLook:
         If an object names a webhook that cannot be found, perhaps by a name that was changed, it
         may mean any of them.
         """
-        if self.manifests is None:
+        if self.served is None:
             return None
         staying = {one.digest for wish in wishes for one in wish.recipients}
         if any(wish.unknown for wish in wishes):

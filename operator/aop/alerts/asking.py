@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from aop.api import Alerts, AlertsStatus, Status
+from aop.api import Alerts, AlertsStatus
 from aop.cloudflare import Access
+from aop.observe.objects import Served
 from aop.terms import ObjectKey
 
 Whom = tuple[Collection[str], Collection[str]]
@@ -55,22 +56,20 @@ class Subscription:
 
 
 def asking_elsewhere(
-    manifests: Iterable[Mapping[str, Any]], heard: Collection[str], account_id: str
+    served: Iterable[Served], heard: Collection[str], account_id: str
 ) -> list[Whom]:
     """Whom the objects name that may ask in the account and are not among `heard` (uids).
 
     Their visit is still to come, or their token shows nothing, so what they ask for stays as it is.
     """
-    whom: list[Whom] = []
-    for manifest in manifests:
-        metadata = manifest["metadata"]
-        alerts = (manifest.get("spec") or {}).get("alerts")
-        zone = Status.parse(manifest.get("status")).zone
-        there = zone is None or zone.account_id in {None, "", account_id}
-        gone = bool(metadata.get("deletionTimestamp"))
-        if metadata["uid"] not in heard and isinstance(alerts, dict) and there and not gone:
-            whom.append((_texts(alerts.get("email")), _texts(alerts.get("webhooks"))))
-    return whom
+    return [
+        (_texts(one.alerts.get("email")), _texts(one.alerts.get("webhooks")))
+        for one in served
+        if isinstance(one.alerts, dict)
+        and one.uid not in heard
+        and one.account_id in {None, "", account_id}
+        and not one.deleting
+    ]
 
 
 def _texts(items: Any) -> tuple[str, ...]:

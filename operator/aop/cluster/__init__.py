@@ -13,7 +13,7 @@ os.environ.setdefault("HOME", "/")
 
 from aop.cluster.client import Cluster, ClusterError, Conflict, connect
 from aop.cluster.events import EventType, Subject, event
-from aop.cluster.kept import lean
+from aop.cluster.kept import lean, without_writers
 from aop.cluster.user import ReadingCluster, Right, UserCluster, connect_as_user
 from aop.terms.kinds import Kind
 
@@ -31,4 +31,5 @@ __all__ = [
     "connect_as_user",
     "event",
     "lean",
+    "without_writers",
 ]

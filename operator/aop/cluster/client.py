@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -133,7 +133,16 @@ class Cluster:
 
         Raises `ClusterError`.
         """
-        items: list[Manifest] = []
+        every = self.each(kind, namespace, labels=labels, fields=fields)
+        return [manifest async for manifest in every]
+
+    async def each(
+        self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = ""
+    ) -> AsyncIterator[Manifest]:
+        """The objects of a kind one after the other, so that of thousands only a page is held.
+
+        Raises `ClusterError`, perhaps after some of them.
+        """
         token = ""
         while True:
             query = {
@@ -148,10 +157,11 @@ class Cluster:
                 {k: v for k, v in query.items() if v},
                 what=f"list {kind.plural}",
             )
-            items += page.get("items") or []
+            for manifest in page.get("items") or []:
+                yield manifest
             token = page.get("metadata", {}).get("continue") or ""
             if not token:
-                return items
+                return
 
     async def find(self, kind: Kind, key: ObjectKey) -> Manifest | None:
         """One object by a list that names it, or None if the list is empty.

@@ -17,11 +17,12 @@ def lean(manifest: Manifest) -> Manifest:
     Without the note of who has written which field, which nobody needs; and with names and short
     words that all objects share.
     """
-    kept: Manifest = _shared(_without_writers(manifest))
+    kept: Manifest = _shared(without_writers(manifest))
     return kept
 
 
-def _without_writers(manifest: Manifest) -> Manifest:
+def without_writers(manifest: Manifest) -> Manifest:
+    """The object without the note of who has written which field, which nobody asks for."""
     metadata = manifest.get("metadata") or {}
     if "managedFields" not in metadata:
         return manifest

@@ -7,6 +7,7 @@ right, so each refusal is remembered as a right for which they can ask.
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -79,12 +80,13 @@ class ReadingCluster(UserCluster):
             self._note(error, Right("get", kind, key.namespace))
             raise
 
-    async def list(
+    async def each(
         self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = ""
-    ) -> list[Manifest]:
-        """As `Cluster.list`."""
+    ) -> AsyncIterator[Manifest]:
+        """As `Cluster.each`."""
         try:
-            return await super().list(kind, namespace, labels=labels, fields=fields)
+            async for manifest in super().each(kind, namespace, labels=labels, fields=fields):
+                yield manifest
         except ClusterError as error:
             self._note(error, Right("list", kind, namespace))
             raise

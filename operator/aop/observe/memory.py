@@ -12,10 +12,9 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from aop.api import AuthenticatedOriginPull
 from aop.cloudflare import Access, Certificate, SSLMode, Zone
-from aop.cluster import lean
 from aop.errors import Reason
+from aop.observe.kept import KeptManifest
 from aop.observed import (
     Evidence,
     ObservedAlerts,
@@ -167,13 +166,10 @@ class Memory:
     uid: str = ""
     """The object's uid. An object of the same name that comes after it has its own memory. Empty:
     not known yet."""
-    manifest: dict[str, Any] | None = None
-    """The object as its watch or our own last write has shown it; None: it has to be read."""
+    kept: KeptManifest = field(default_factory=KeptManifest)
+    """The object as it is known."""
     shown_s: float = float("-inf")
     """When `manifest` was last read or shown (monotonic)."""
-    parsed: tuple[dict[str, Any], AuthenticatedOriginPull] | None = None
-    """The manifest that was parsed last, and the result, which most looks share. None at rest: it
-    takes more memory than the manifest, and looks are rare then."""
     kept_note: KeptNote | None = None
     """What protects but could not be written on the object."""
     gone: bool = False
@@ -228,37 +224,15 @@ class Memory:
     blocked_on: Reason | None = None
     """Why the last step was a `Block`; that source is read again soon."""
 
+    @property
+    def manifest(self) -> dict[str, Any] | None:
+        """The object as its watch or our own last write has shown it; None: it is to be read."""
+        return self.kept.whole
+
     def learn(self, manifest: dict[str, Any], now_s: float) -> None:
-        """Remember the object as a watch or a write has shown it, unless something newer is known.
+        """The object as a watch or a write has shown it, unless something newer is known.
 
         `now_s` is monotonic.
         """
-        if self.manifest is None or is_news(manifest, self.manifest):
-            self.manifest = lean(manifest)
-        elif version(manifest) < version(self.manifest):
-            return
-        self.shown_s = now_s
-
-    def parse(self, manifest: dict[str, Any]) -> AuthenticatedOriginPull:
-        """The object in `manifest`, parsed once for as long as it is the same.
-
-        Raises `Blocked` (SpecInvalid).
-        """
-        if self.parsed is None or self.parsed[0] is not manifest:
-            self.parsed = manifest, AuthenticatedOriginPull.parse(manifest)
-        return self.parsed[1]
-
-
-def is_news(manifest: dict[str, Any], known: dict[str, Any]) -> bool:
-    """Whether the object is newer than the one that is known, and differs from it."""
-    same = manifest["metadata"].get("resourceVersion") == known["metadata"].get("resourceVersion")
-    return not same and version(manifest) >= version(known)
-
-
-def version(manifest: dict[str, Any]) -> int:
-    """The resourceVersion as a number; 0 if it is none.
-
-    Since Kubernetes 1.35, API servers promise that it can be compared.
-    """
-    text = str((manifest.get("metadata") or {}).get("resourceVersion", ""))
-    return int(text) if text.isascii() and text.isdecimal() else 0
+        if self.kept.keep(manifest):
+            self.shown_s = now_s

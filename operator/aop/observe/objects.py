@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from aop.api import AuthenticatedOriginPull, Status
 from aop.clock import Clock
-from aop.cluster import Cluster, Kind, lean
-from aop.observe.memory import is_news
+from aop.cluster import Cluster, Kind
+from aop.observe.kept import is_news, resource_version
 from aop.observe.origins import OriginKeepers
 from aop.observe.source import Known, Source
 from aop.observed import Rival, Unknown
@@ -28,6 +29,42 @@ LISTED_S, LISTED_EACH_S = 60.0, 0.12
 adds to it. A watch can hang silently, and nothing reports what went while it began anew."""
 CLAIMED_S = 15.0
 """The same while there is a claim whose object is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What the others need to know of an object; the rest is in its own memory."""
+
+    key: ObjectKey
+    uid: str
+    resource_version: str
+    created: datetime
+    deleting: bool
+    zone: str
+    """The zone that it names, as far as its raw spec tells, which may be invalid."""
+    alerts: Any
+    """`spec.alerts`, raw for the same reason."""
+    zone_id: str | None
+    """Of the zone that it went on with, by its status, which only we write."""
+    account_id: str | None
+    """Of the account that the zone is in, by its status."""
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Served:
+        """The object in `manifest`."""
+        metadata, spec = manifest["metadata"], manifest.get("spec") or {}
+        status = Status.parse({"zone": (manifest.get("status") or {}).get("zone")})
+        return cls(
+            ObjectKey(metadata["namespace"], metadata["name"]),
+            metadata["uid"],
+            resource_version(manifest),
+            datetime.fromisoformat(metadata["creationTimestamp"]),
+            bool(metadata.get("deletionTimestamp")),
+            ascii_name(str((spec.get("zone") or {}).get("name") or "")),
+            spec.get("alerts"),
+            zone_id_of(status),
+            status.zone.account_id if status.zone else None,
+        )
 
 
 class Objects:
@@ -46,7 +83,7 @@ class Objects:
         self._list: Source[frozenset[str]] = Source(
             "the AuthenticatedOriginPulls", self._list_all, clock
         )
-        self._manifests: dict[str, Manifest] = {}
+        self._served: dict[str, Served] = {}
         self._by_zone: defaultdict[str, set[str]] = defaultdict(set)
         """The uids of the objects that name a zone."""
         self._shown: dict[str, tuple[str, bool]] = {}
@@ -66,19 +103,20 @@ class Objects:
         Returns the uids of the objects for which it is news that it names their zone, or no longer
         does.
         """
-        uid, zone = manifest["metadata"]["uid"], _zone(manifest)
-        before = self._manifests.get(uid)
-        if before is not None and not is_news(manifest, before):
+        uid = manifest["metadata"]["uid"]
+        before = self._served.get(uid)
+        if before is not None and not is_news(resource_version(manifest), before.resource_version):
             return frozenset()
-        if before is not None and _zone(before) == zone:
-            self._manifests[uid] = manifest
+        now = Served.of(manifest)
+        if before is not None and before.zone == now.zone:
+            self._served[uid] = now
             return frozenset()
         left = self._leave(uid)
-        self._manifests[uid] = manifest
-        if not zone:
+        self._served[uid] = now
+        if not now.zone:
             return left
-        self._by_zone[zone].add(uid)
-        return left | (self._by_zone[zone] - {uid})
+        self._by_zone[now.zone].add(uid)
+        return left | (self._by_zone[now.zone] - {uid})
 
     def drop(self, uid: str) -> frozenset[str]:
         """An object is gone, with everything that it had.
@@ -89,13 +127,13 @@ class Objects:
         return self._leave(uid)
 
     def _leave(self, uid: str) -> frozenset[str]:
-        manifest = self._manifests.pop(uid, None)
-        if manifest is None or not (zone := _zone(manifest)):
+        before = self._served.pop(uid, None)
+        if before is None or not before.zone:
             return frozenset()
-        others = self._by_zone[zone]
+        others = self._by_zone[before.zone]
         others.discard(uid)
         if not others:
-            del self._by_zone[zone]
+            del self._by_zone[before.zone]
         return frozenset(others)
 
     def has_shown(self, pull: AuthenticatedOriginPull, zone_id: str) -> None:
@@ -104,32 +142,26 @@ class Objects:
 
     async def _list_all(self) -> frozenset[str]:
         """All uids. An object that was known before and is not listed any more is forgotten."""
-        before = frozenset(self._manifests)
-        namespaces = self._settings.watch_namespaces or (None,)
-        lists = [
-            await self._cluster.list(Kind.AUTHENTICATED_ORIGIN_PULL, namespace)
-            for namespace in namespaces
-        ]
-        listed = {manifest["metadata"]["uid"]: manifest for one in lists for manifest in one}
-        for uid, manifest in listed.items():
-            self._tell(manifest)
-            known = self._manifests.get(uid)
-            if known is None or is_news(manifest, known):
-                self.learn(lean(manifest))
-        for uid in before - listed.keys():
+        before, listed = frozenset(self._served), set[str]()
+        for namespace in self._settings.watch_namespaces or (None,):
+            async for manifest in self._cluster.each(Kind.AUTHENTICATED_ORIGIN_PULL, namespace):
+                listed.add(manifest["metadata"]["uid"])
+                self._tell(manifest)
+                self.learn(manifest)
+        for uid in before - listed:
             self.drop(uid)
         return frozenset(listed)
 
     @property
     def count(self) -> int:
         """How many objects are known."""
-        return len(self._manifests)
+        return len(self._served)
 
     @property
-    def served(self) -> tuple[Manifest, ...] | None:
+    def served(self) -> tuple[Served, ...] | None:
         """Every object as it is known; None until a list has shown that these are all."""
         listed = isinstance(self._list.last, Known)
-        return tuple(self._manifests.values()) if listed else None
+        return tuple(self._served.values()) if listed else None
 
     @property
     def _listed_s(self) -> float:
@@ -150,7 +182,7 @@ class Objects:
         `until_s` is monotonic; `claimants` are the uids of all who have a claim of the zone.
         """
         within_s = self._listed_s
-        if any(uid not in self._manifests for uid in claimants):
+        if any(uid not in self._served for uid in claimants):
             within_s = CLAIMED_S
         listed = await self._list.look(
             within_s=within_s, patience_s=until_s - self._clock.monotonic_s()
@@ -158,23 +190,16 @@ class Objects:
         if isinstance(listed, Unknown):
             return listed
         uids = self._by_zone.get(pull.spec.zone.name, set())
-        return tuple(self._rival(self._manifests[uid]) for uid in sorted(uids - {pull.uid}))
+        return tuple(self._rival(self._served[uid]) for uid in sorted(uids - {pull.uid}))
 
-    def _rival(self, manifest: Manifest) -> Rival:
+    def _rival(self, other: Served) -> Rival:
         """Another object for the zone.
 
-        We wrote what its status says; anybody may have written its annotations and its spec.
+        The operator wrote what its status says; anybody may have written its spec.
         """
-        metadata, in_status = manifest["metadata"], zone_id_of(Status.parse(manifest.get("status")))
-        zone_id, holds = self._shown.get(metadata["uid"], (in_status, in_status is not None))
-        created = datetime.fromisoformat(metadata["creationTimestamp"])
-        return Rival(
-            ObjectKey(metadata["namespace"], metadata["name"]),
-            metadata["uid"],
-            created,
-            zone_id,
-            holds,
-        )
+        in_status = other.zone_id, other.zone_id is not None
+        zone_id, holds = self._shown.get(other.uid, in_status)
+        return Rival(other.key, other.uid, other.created, zone_id, holds)
 
     def gone(self, pull: AuthenticatedOriginPull, targets: list[Target]) -> frozenset[str]:
         """The claims of the zone whose object is surely gone.
@@ -198,7 +223,7 @@ class Objects:
                     uids is not None
                     and younger
                     and uid not in uids
-                    and uid not in self._manifests
+                    and uid not in self._served
                     and self._settings.serves(ObjectKey.parse(owner).namespace)
                 )
                 if replaced or (missing and uid != pull.uid):
@@ -209,9 +234,3 @@ class Objects:
 def zone_id_of(status: Status) -> str | None:
     """The id of the zone with which the object went on."""
     return status.zone.id if status.zone else None
-
-
-def _zone(manifest: Manifest) -> str:
-    """The zone that an object names, as far as its raw manifest says; its spec may be invalid."""
-    zone = (manifest.get("spec") or {}).get("zone") or {}
-    return ascii_name(str(zone.get("name") or ""))

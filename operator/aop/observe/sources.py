@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import Any
 
 from aop.clock import Clock
 from aop.cluster import Cluster, lean
@@ -16,8 +15,6 @@ from aop.observed import Unknown
 from aop.origins.sites import Json, Need, Objects, Read, Scope
 from aop.settings import Settings
 from aop.terms import ObjectKey
-
-Manifest = dict[str, Any]
 
 
 class Pace(Enum):
@@ -131,23 +128,30 @@ class Sources:
             assert read.namespace is not None  # noqa: S101 - what has a name has a namespace; this tells mypy
             assert read.name is not None  # noqa: S101 - the same
             manifest = await self._cluster.fetch(read.kind, ObjectKey(read.namespace, read.name))
+            # Of one alone the driver wants to know who has written what.
             return self._kept(read, () if manifest is None else (manifest,))
 
         async def all_of_them() -> tuple[Json, ...]:
-            return self._kept(read, await self._cluster.list(read.kind, read.namespace))
+            known = {_version(each): each for each in self._known(read)}
+            listed = self._cluster.each(read.kind, read.namespace)
+            # What is as before is the same object, and of the others each is made lean at once.
+            manifests = [known.get(_version(each)) or lean(each) async for each in listed]
+            return self._kept(read, tuple(manifests))
 
         return all_of_them if read.name is None else one
 
-    def _kept(self, read: Read, manifests: Sequence[Manifest]) -> tuple[Json, ...]:
-        """The same tuple as before if nothing in it has changed.
+    def _known(self, read: Read) -> tuple[Json, ...]:
+        last = self.of(read).last
+        return last.value if isinstance(last, Known) else ()
 
-        Then whoever has made something of it need not do so again.
+    def _kept(self, read: Read, manifests: tuple[Json, ...]) -> tuple[Json, ...]:
+        """The very tuple of before where nothing in it has changed.
+
+        Whoever has made something of it need not do so again.
         """
-        known = self.of(read).last
-        if isinstance(known, Known) and _versions(known.value) == _versions(manifests):
-            return known.value
-        # The driver wants to know who has written what only of a single object.
-        return tuple(one if read.name is not None else lean(one) for one in manifests)
+        known = self._known(read)
+        unchanged = [_version(each) for each in known] == [_version(each) for each in manifests]
+        return known if unchanged else manifests
 
     def _stale(self, needed: list[Known[tuple[Json, ...]] | Unknown]) -> str | None:
         now = self._clock.now()
@@ -159,12 +163,9 @@ class Sources:
         return None
 
 
-def _versions(manifests: Sequence[Json]) -> list[object]:
-    """What shows whether any of them has changed."""
-    return [
-        (one["metadata"].get("uid"), one["metadata"].get("resourceVersion") or one)
-        for one in manifests
-    ]
+def _version(one: Json) -> tuple[object, object]:
+    """What tells whether it has changed."""
+    return one["metadata"].get("uid"), one["metadata"].get("resourceVersion") or repr(one)
 
 
 def scope_of(settings: Settings) -> Scope:
