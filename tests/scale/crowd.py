@@ -22,6 +22,7 @@ from scale.measure import EVERYWHERE, TICKS_PER_S, Cost, Followed, pulling, unti
 from scale.settled import settled_by_hand
 
 CONTROLLERS = 20
+"""Each with two replicas, so that beside the operator sixty processes share the machine."""
 WITHIN_S = 900.0
 SHOWN_S = 900.0
 """For how long the new process is left alone before what it costs at rest is read off."""
@@ -130,12 +131,14 @@ def _objects(
             one["spec"]["origins"] = [origin(namespace=where)]
         if place:
             scene.control.make_zone(zone, origins=listening[which])
-            for host in one["spec"]["hostnames"]:
-                body = ingress(host)
-                body["spec"]["ingressClassName"] = others[which - 1][0] if which else "nginx"
-                scene.plane.http.post(
-                    "/apis/networking.k8s.io/v1/namespaces/default/ingresses", json=body
-                ).raise_for_status()
+            body = ingress(zone)
+            (tls,), (rule,) = body["spec"]["tls"], body["spec"]["rules"]
+            tls["hosts"] = one["spec"]["hostnames"]
+            body["spec"]["rules"] = [rule | {"host": host} for host in one["spec"]["hostnames"]]
+            body["spec"]["ingressClassName"] = others[which - 1][0] if which else "nginx"
+            scene.plane.http.post(
+                "/apis/networking.k8s.io/v1/namespaces/default/ingresses", json=body
+            ).raise_for_status()
         objects.append(one)
         if place and place % 1000 == 0:
             say(f"{place} of {len(names)} zones have Ingresses")
