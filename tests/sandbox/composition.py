@@ -20,7 +20,7 @@ import yaml
 from sandbox import direct, relays
 from sandbox.cloudflare.launcher import CloudflareDouble
 from sandbox.cluster.frontend import Frontend, FrontendPod
-from sandbox.cluster.gateway_frontend import GatewayFrontend
+from sandbox.cluster.gateway_frontend import GatewayFrontend, ProxiesBesideIt
 from sandbox.distance import Distance
 from sandbox.ingress_nginx import backend
 from sandbox.ingress_nginx.facts import ReplicaFacts
@@ -84,6 +84,8 @@ class Layout:
     server: str = "nginx"
     """The server that runs in that workload, by the name of its origin kind; `gateway`: a Gateway of
     Envoy Gateway, which makes the Deployment."""
+    proxies_beside: bool = False
+    """It makes it in the namespace of the Gateway."""
     manifests: Path | None = CLUSTER_WIDE
     """Whose permissions and scope the operator has: CLUSTER_WIDE, so that a test may use any
     namespace and any controller; MANIFESTS, which serve namespace `edge` and one controller; or
@@ -132,7 +134,8 @@ class Sandbox:
             )
 
     def _start_frontend(self) -> None:
-        kind = GatewayFrontend if self.layout.server == "gateway" else Frontend
+        of_gateways = ProxiesBesideIt if self.layout.proxies_beside else GatewayFrontend
+        kind = of_gateways if self.layout.server == "gateway" else Frontend
         self.frontend = kind(
             self.plane,
             self.folder / "frontend",

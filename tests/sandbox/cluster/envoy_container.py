@@ -13,7 +13,8 @@ from sandbox.processes import Child
 
 PORTS = (10443, 10080, 19003)
 """TLS and plaintext of a Gateway that has them on 443 and 80, and where its readiness is asked for."""
-MOUNTED = ("certs", "sds")
+MOUNTED = {"/certs": "certs", "/sds": "sds", "/run/secrets/token": "var/run/secrets/token"}
+"""By where Envoy finds it, where it is below the root of its container."""
 
 
 def start(root: Path, address: str, log: Path) -> Child:
@@ -23,7 +24,9 @@ def start(root: Path, address: str, log: Path) -> Child:
         str(root.with_name("confined")),
         listens={f"{address}:{port}": port for port in PORTS},
         reaches=command["services"],
-        binds={f"/{name}": str(root / name) for name in MOUNTED},
+        binds={
+            there: str(root / here) for there, here in MOUNTED.items() if (root / here).exists()
+        },
     )
     return Child(
         confinement.command([envoy.find(), *command["args"]]), log=log, env=dict(os.environ)

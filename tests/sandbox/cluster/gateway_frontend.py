@@ -27,9 +27,11 @@ class GatewayFrontend(Frontend):
     labelled = OWNED
     https_port, http_port = 10443, 10080
     rolls_out = False
+    config = controller.CONFIG
+    """Envoy Gateway's own."""
 
     def deploy(self) -> Mapping[int, str]:
-        self.controller = EnvoyGateway(self._plane, self._folder / "envoy-gateway")
+        self.controller = EnvoyGateway(self._plane, self._folder / "envoy-gateway", self.config)
         self._parts.enter_context(self.controller)
         self._plane.apply(self._certificate())
         address = f"127.0.0.1:{free_port()}"
@@ -61,6 +63,13 @@ class GatewayFrontend(Frontend):
         answer = self._plane.http.get(path, params={"labelSelector": OWNED})
         deployments: list[dict[str, Any]] = answer.raise_for_status().json()["items"]
         return deployments
+
+
+class ProxiesBesideIt(GatewayFrontend):
+    """The same where Envoy Gateway runs the proxies in the namespace of their Gateway."""
+
+    runs_in = NAMESPACE
+    config = controller.BESIDE
 
 
 def application() -> list[dict[str, Any]]:

@@ -39,7 +39,9 @@ def mount(plane: ControlPlane, namespace: str, pod: Json, container: Json, root:
         MissingError: what it needs is not there; nothing was written.
     """
     content = {
-        volume["name"]: _files(plane, namespace, volume)
+        volume["name"]: _token(plane, namespace, pod, volume)
+        if "projected" in volume
+        else _files(plane, namespace, volume)
         for volume in pod["spec"].get("volumes", ())
     }
     for wanted in container.get("volumeMounts", ()):
@@ -84,6 +86,8 @@ def refresh(plane: ControlPlane, namespace: str, pod: Json, container: Json, roo
         if "subPath" in wanted:
             continue
         volume = next(one for one in pod["spec"]["volumes"] if one["name"] == wanted["name"])
+        if "projected" in volume:
+            continue
         try:
             files = _files(plane, namespace, volume)
         except MissingError:
@@ -115,6 +119,20 @@ def replace_files(place: Path, files: Mapping[str, bytes]) -> None:
             path.unlink()
     for old in before:
         shutil.rmtree(old)
+
+
+def _token(plane: ControlPlane, namespace: str, pod: Json, volume: Json) -> dict[str, bytes]:
+    """A projected token of the pod's ServiceAccount, for an audience."""
+    (source,) = volume["projected"]["sources"]
+    wanted, metadata = source["serviceAccountToken"], pod["metadata"]
+    bound = {"apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "uid": metadata["uid"]}
+    token = plane.service_account_token(
+        namespace,
+        pod["spec"]["serviceAccountName"],
+        audiences=[wanted["audience"]],
+        bound_to=bound,
+    )
+    return {wanted["path"]: token.encode()}
 
 
 def _files(plane: ControlPlane, namespace: str, volume: Json) -> dict[str, bytes]:

@@ -182,7 +182,9 @@ def _make_root(confinement: Confinement) -> Path:
             here.symlink_to(there.readlink())
         elif there.is_dir():
             here.mkdir()
-            _mount("--rbind", there, here)
+            # Where something is bound below it, nothing may be made in this machine's own folder.
+            if not any(Path(one).is_relative_to(f"/{there.name}") for one in confinement.binds):
+                _mount("--rbind", there, here)
     resolver = root.with_name("resolv.conf")
     resolver.write_text(f"nameserver {LOOPBACK}\n")
     for inner, outer in {"/etc/resolv.conf": str(resolver), **confinement.binds}.items():

@@ -28,13 +28,28 @@ CONFIG: Mapping[str, Any] = {
     "provider": {"type": "Kubernetes", "kubernetes": {"proxyTopologyInjector": {"disable": True}}},
     "extensionApis": {"enableLua": True},
 }
+BESIDE: Mapping[str, Any] = {
+    **CONFIG,
+    "provider": {
+        "type": "Kubernetes",
+        "kubernetes": {
+            **CONFIG["provider"]["kubernetes"],
+            "deploy": {"type": "GatewayNamespace"},
+        },
+    },
+}
+"""It runs the proxies in the namespace of their Gateway."""
+IN_CLUSTER = "/run/secrets/kubernetes.io/serviceaccount"
+"""Where a pod finds the token of its ServiceAccount: it looks nowhere else to check a proxy's."""
 
 
 class EnvoyGateway:
     """Runs within the block. Its definitions and its namespace stay."""
 
-    def __init__(self, plane: ControlPlane, folder: Path) -> None:
-        self._plane, self._folder = plane, folder
+    def __init__(
+        self, plane: ControlPlane, folder: Path, config: Mapping[str, Any] = CONFIG
+    ) -> None:
+        self._plane, self._folder, self._config = plane, folder, config
         self._programs = programs.find(say=lambda _: None)
         self.xds = f"127.0.0.1:{free_port()}"
         """Where it is, out of its own network."""
@@ -62,7 +77,7 @@ class EnvoyGateway:
         *,
         kubeconfig: Path | None = None,
         api_server: str | None = None,
-        config: Mapping[str, Any] = CONFIG,
+        config: Mapping[str, Any] | None = None,
     ) -> None:
         """Run it; in place of the one that runs, if one does.
 
@@ -70,15 +85,22 @@ class EnvoyGateway:
         """
         if self._child is not None:
             self._child.kill()
-        (self._folder / "envoy-gateway.yaml").write_text(yaml.safe_dump({**config}))
+        (self._folder / "envoy-gateway.yaml").write_text(
+            yaml.safe_dump({**(config or self._config)})
+        )
         address = (api_server or self._plane.url).removeprefix("https://")
         confinement = Confinement(
             str(self._folder / "confined"),
             listens={self.xds: XDS_PORT},
             reaches={address.rpartition(":")[2]: address},
-            binds={"/certs": str(self._certificates())},
+            binds={"/certs": str(self._certificates()), IN_CLUSTER: str(self._account())},
         )
-        environment = self._environment(kubeconfig or self._plane.admin_kubeconfig)
+        host, _, port = address.rpartition(":")
+        environment = {
+            **self._environment(kubeconfig or self._plane.admin_kubeconfig),
+            "KUBERNETES_SERVICE_HOST": host,
+            "KUBERNETES_SERVICE_PORT": port,
+        }
         config_file = self._folder / "envoy-gateway.yaml"
         command: list[str | Path] = [
             self._programs.envoy_gateway,
@@ -113,6 +135,32 @@ class EnvoyGateway:
             "ENVOY_GATEWAY_NAMESPACE": NAMESPACE,
             "KUBERNETES_CLUSTER_DOMAIN": "cluster.local",
         }
+
+    def _account(self) -> Path:
+        """The files of its ServiceAccount, which may have the API server check a token."""
+        account = {"kind": "ServiceAccount", "name": "envoy-gateway", "namespace": NAMESPACE}
+        group, role = "rbac.authorization.k8s.io", "system:auth-delegator"
+        metadata = {"name": account["name"]}
+        self._plane.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": {**metadata, "namespace": NAMESPACE},
+            },
+            {
+                "apiVersion": f"{group}/v1",
+                "kind": "ClusterRoleBinding",
+                "metadata": metadata,
+                "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
+                "subjects": [account],
+            },
+        )
+        folder = self._folder / "account"
+        folder.mkdir(exist_ok=True)
+        token = self._plane.service_account_token(NAMESPACE, account["name"])
+        (folder / "token").write_text(token)
+        (folder / "ca.crt").write_bytes(self._plane.ca_file.read_bytes())
+        return folder
 
     def _certificates(self) -> Path:
         """The files of the Secret that its pod mounts."""

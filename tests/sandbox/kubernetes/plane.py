@@ -158,15 +158,26 @@ class ControlPlane:
         )
 
     def service_account_token(
-        self, namespace: str, name: str, *, expires_in_s: int = TOKEN_LIFETIME_S
+        self,
+        namespace: str,
+        name: str,
+        *,
+        expires_in_s: int = TOKEN_LIFETIME_S,
+        audiences: Sequence[str] = (),
+        bound_to: Mapping[str, str] | None = None,
     ) -> str:
-        """A token by TokenRequest for a ServiceAccount that exists; `expires_in_s` is at least 600."""
+        """A token by TokenRequest for a ServiceAccount that exists; `expires_in_s` is at least 600.
+
+        For the API server, unless told otherwise; `bound_to` refers to the pod that has it.
+        """
+        more = {"audiences": list(audiences)} if audiences else {}
+        bound = {"boundObjectRef": dict(bound_to)} if bound_to else {}
         answer = self.http.post(
             f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token",
             json={
                 "apiVersion": "authentication.k8s.io/v1",
                 "kind": "TokenRequest",
-                "spec": {"expirationSeconds": expires_in_s},
+                "spec": {"expirationSeconds": expires_in_s, **more, **bound},
             },
         )
         answer.raise_for_status()
