@@ -72,6 +72,9 @@ HEAD = """# What {title} answers to whom
 Made by `tests/integration/test_server_answers.py`, which asks a real {asked}; do not edit. 200 is the application; {words}
 """
 
+ODDLY = """The last two rows name nothing that exists. Where they are answered 200, that is what serves every other name there, and not `www.example.com`
+(`tests/integration/test_odd_requests.py` asks for that in a hundred ways)."""
+
 
 @dataclass(frozen=True)
 class NamedServer:
@@ -295,7 +298,7 @@ def by_certificate(asking: ServerAndVisitors) -> list[str]:
 
 
 def by_name(asking: ServerAndVisitors) -> list[str]:
-    names = (WWW, WWW.upper(), f"{WWW}:443", f"{WWW}.")
+    names = (WWW, WWW.upper(), f"{WWW}:443", f"{WWW}.", f"[{WWW}]", f"{ALONE},{WWW}")
     rows: list[tuple[object, ...]] = [("Host", "no certificate", "the zone's", "plaintext")]
     for name in names:
         statuses = [asking.status(who, name, "TLS 1.3", WWW) for who in (NOBODY, "the zone's")]
@@ -330,6 +333,8 @@ def test_the_table_for_people_says_what_is_answered(asking: ServerAndVisitors) -
             *by_certificate(asking),
             "\n## However the host is written\n",
             *by_name(asking),
+            "",
+            ODDLY,
             "\n## Where SNI and Host differ\n",
             *by_sni(asking),
             "",
