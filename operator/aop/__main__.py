@@ -152,11 +152,10 @@ def home_of(settings: Settings, folder: Path = SERVICE_ACCOUNT) -> Subject | Non
     file = folder / "namespace"
     in_pod = file.exists()
     namespace = settings.namespace or (file.read_text(encoding="utf-8").strip() if in_pod else "")
-    return (
-        Subject("v1", "Pod", ObjectKey(namespace, platform.node() if in_pod else "aop-operator"))
-        if namespace
-        else None
-    )
+    if not namespace:
+        return None
+    name = platform.node() if in_pod else "aop-operator"
+    return Subject("v1", "Pod", ObjectKey(namespace, name))
 
 
 async def ask_for_life(cluster: Cluster, health: Health) -> None:

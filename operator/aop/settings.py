@@ -99,11 +99,9 @@ def _words(value: Any) -> Any:
 
 def _connect_to(value: Any) -> Any:
     words = _words(value)
-    return (
-        tuple(ConnectTo.parse(word) if isinstance(word, str) else word for word in words)
-        if isinstance(words, tuple)
-        else words
-    )
+    if not isinstance(words, tuple):
+        return words
+    return tuple(ConnectTo.parse(word) if isinstance(word, str) else word for word in words)
 
 
 def _namespaces(value: Any) -> Any:

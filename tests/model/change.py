@@ -125,6 +125,14 @@ def settled(w: World) -> World:
     return w._replace(origins=tuple(connections_after(origin, w.zones) for origin in w.origins))
 
 
+def reached(old: World, new: World, z: int, s: Setting) -> Zone:
+    """One zone, after what follows from a move of its own or of an origin."""
+    before, zone = old.zones[z], new.zones[z]
+    if zone is not before:
+        zone = zone_after(before, zone, s)
+    return edge_reader_after(old, new, z, record_after(old, new, z, zone))
+
+
 def consequences(old: World, new: World, s: Setting) -> World:
     """What follows at once from a move.
 
@@ -132,14 +140,7 @@ def consequences(old: World, new: World, s: Setting) -> World:
     """
     same_texts = new.origins is old.origins
     zones = tuple(
-        zone
-        if zone is before and same_texts
-        else edge_reader_after(
-            old,
-            new,
-            z,
-            record_after(old, new, z, zone if zone is before else zone_after(before, zone, s)),
-        )
+        zone if zone is before and same_texts else reached(old, new, z, s)
         for z, (before, zone) in enumerate(zip(old.zones, new.zones, strict=True))
     )
     same_edge = all(zone.edge == before.edge for before, zone in zip(old.zones, zones, strict=True))

@@ -332,7 +332,7 @@ def following(
 
     def heard(value: int, length: int, recent: int, share: int = 0) -> Run:
         unwanted = new & ~wanted or new
-        fresh = value if value & new else freshest(run, unwanted if new else 0)
+        fresh = value if value & new else freshest(run, unwanted)
         same = run.presented == value and length > SPREAD
         silences = run.gap or (run.aged and run.length == SPREAD)
         gap = length == SPREAD and run.presented == value and silences

@@ -230,6 +230,7 @@ def held_off_mask(record: RealRecord, hosts: Sequence[str], wall: datetime) -> i
 def real_record(observation: Observation) -> RealRecord:
     """The record on the project's types."""
     r = observation.record
+    last_flush_s = 2 if observation.noted else 1200
     return RealRecord(
         zone_id="0" * 32,
         baseline=None
@@ -241,7 +242,7 @@ def real_record(observation: Observation) -> RealRecord:
         claimed=tuple(sorted(TARGETS[i] for i in range(len(TARGETS)) if r.claimed >> i & 1)),
         rejected=tuple(real_rejection(one, observation) for one in r.rejected),
         hold_offs=real_hold_offs(r.hold_off, observation),
-        flushes=(NOW - timedelta(seconds=2 if observation.noted else 1200),) if r.flushed else (),
+        flushes=(NOW - timedelta(seconds=last_flush_s),) if r.flushed else (),
         rotated="again" if r.rotated else None,
     )
 
@@ -343,25 +344,21 @@ def real_origin(i: int, seen: SeenOrigin, observation: Observation) -> ObservedO
     """One origin."""
     hosts = probed_hosts(seen, observation)
     unreadable = Unknown("HTTP 500") if observation.ill in UNREADABLE else None
-    configured = (
-        None
-        if seen.missing
-        else Configured(
-            revision=REVISION,
-            claim_since=REVISION if seen.intact else None,
-            claim=real_claim(seen.claim, observation),
-            standing=real_claim(seen.standing, observation) if not seen.intact else None,
-            accepted=real_claim(seen.accepted, observation),
-            intact=seen.intact,
-            others_changed=seen.others_changed,
-            foreign_digest=str(seen.foreign),
-        )
+    configured = Configured(
+        revision=REVISION,
+        claim_since=REVISION if seen.intact else None,
+        claim=real_claim(seen.claim, observation),
+        standing=real_claim(seen.standing, observation) if not seen.intact else None,
+        accepted=real_claim(seen.accepted, observation),
+        intact=seen.intact,
+        others_changed=seen.others_changed,
+        foreign_digest=str(seen.foreign),
     )
     replicas = tuple(real_replica(n, r, hosts, observation) for n, r in enumerate(seen.replicas))
     return ObservedOrigin(
         name=ORIGINS[i],
         target=TARGETS[i],
-        configured=unreadable or configured,
+        configured=unreadable or (None if seen.missing else configured),
         wanted=seen.wanted,
         allowed=observation.ill != "the ConfigMap is not allowed",
         readers=0 if unreadable or not seen.readers else 2,
@@ -420,9 +417,10 @@ def real_evidence(run: Run, host: int, observation: Observation) -> Evidence:
     silent_since = NOW - timedelta(seconds=30) if silence else None
     if not heard:
         return Evidence(name, silence=silence, silent_since=silent_since)
-    last = (
-        NOW - timedelta(seconds=600) if run.aged else NOW - timedelta(seconds=1 if run.new else 9)
-    )
+    last = NOW - timedelta(seconds=1 if run.new else 9)
+    if run.aged:
+        last = NOW - timedelta(seconds=600)
+    old_for = WINDOW + timedelta(seconds=12) if run.old else timedelta(seconds=6)
     recent = recently(run, last)
     if run.length == NO_RUN:
         return Evidence(name, last=last, recent=recent, silence=silence, silent_since=silent_since)
@@ -435,9 +433,7 @@ def real_evidence(run: Run, host: int, observation: Observation) -> Evidence:
         last=last,
         recent=recent,
         fresh=Arrival(last - timedelta(seconds=20), REAL_VALUES[run.fresh]) if run.fresh else None,
-        old_since=None
-        if run.last_fresh
-        else last - (WINDOW + timedelta(seconds=12) if run.old else timedelta(seconds=6)),
+        old_since=None if run.last_fresh else last - old_for,
         silence=silence,
         silent_since=silent_since,
     )
@@ -481,6 +477,7 @@ def realise(observation: Observation) -> Observed:
     """The `Observed` that the rules read."""
     z = observation.zone_index
     key = ObjectKey("edge", f"zone-{z}")
+    removing_for = timedelta(seconds=900 if observation.given_up else 30)
     return Observed(
         now=NOW,
         object=ObservedObject(
@@ -506,9 +503,7 @@ def realise(observation: Observation) -> Observed:
         rivals=real_rivals(observation),
         still=observation.still,
         limits=LIMITS,
-        removing_since=NOW - timedelta(seconds=900 if observation.given_up else 30)
-        if observation.deleting
-        else None,
+        removing_since=NOW - removing_for if observation.deleting else None,
     )
 
 

@@ -98,11 +98,12 @@ def asked(
     server: AskedServer, host: str, path: str, visitor: VisitorLeaf | None, *, tls: bool
 ) -> Answer:
     """What a real server answers."""
-    answers = (
-        server.https(host, path, visitor.path if visitor else None, **({} if visitor else CLAIMS))
-        if tls
-        else server.http(host, path, X_Forwarded_Proto="https")
-    )
+    if not tls:
+        answers = server.http(host, path, X_Forwarded_Proto="https")
+    elif visitor is None:
+        answers = server.https(host, path, None, **CLAIMS)
+    else:
+        answers = server.https(host, path, visitor.path)
     return Answer(answers.status, answers.body, answers.headers.get("location"))
 
 

@@ -34,7 +34,7 @@ def test_no_conditional_expression_stands_in_another(folder: str) -> None:
     nested = [
         at(path, one)
         for path, one in every(folder, ast.IfExp)
-        if any(isinstance(part, ast.IfExp) for part in (one.test, one.body, one.orelse))
+        if any(isinstance(part, ast.IfExp) and part is not one for part in ast.walk(one))
     ]
     assert nested == []
 

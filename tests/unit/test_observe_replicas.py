@@ -148,7 +148,9 @@ class ProbedPod:
             if leaf is None
             else mode >= Mode.OPTIONAL and leaf not in {pin.sha256 for pin in self.claim.pins}
         )
-        return REFUSED if refused else Answer(204 if self.revision is not None else 404)
+        if refused:
+            return REFUSED
+        return Answer(204 if self.revision is not None else 404)
 
 
 class AskedReplica:

@@ -26,15 +26,14 @@ def arrived(evidence: Evidence, arrival: Arrival, *, direct: bool, gap: timedelt
     """
     goes_on = evidence.presented == arrival.presented and evidence.direct == direct
     passed = arrival.at - evidence.last if evidence.last is not None else timedelta()
+    covered = passed if passed <= gap else timedelta()
     recent = (*(past for past in evidence.recent if arrival.at - past.at <= RECENT), arrival)
     return replace(
         evidence,
         presented=arrival.presented,
         count=evidence.count + 1 if goes_on else 1,
         since=evidence.since if goes_on else arrival.at,
-        covered=evidence.covered + (passed if passed <= gap else timedelta())
-        if goes_on
-        else timedelta(),
+        covered=evidence.covered + covered if goes_on else timedelta(),
         last=arrival.at,
         recent=recent[-MOST_RECENT:],
         fresh=arrival if arrival.fresh else evidence.fresh,

@@ -309,9 +309,9 @@ def _held_off(o: Observed, *hosts: str) -> Step | None:
     )
     lasting = (*noted, *others[: MOST_HOLD_OFFS - len(noted)])
     until = max(one.until for one in noted)
-    which = (
-        "no host is" if new == [""] else f"{', '.join(new)} {'is' if len(new) == 1 else 'are'} not"
-    )
+    which = f"{', '.join(new)} {'is' if len(new) == 1 else 'are'} not"
+    if new == [""]:
+        which = "no host is"
     return Note(
         o.noting(hold_offs=tuple(sorted(lasting, key=lambda one: one.host))),
         f"{which} required again before {until:%Y-%m-%d %H:%M:%S} UTC",

@@ -249,11 +249,9 @@ def zone_is_as_found(o: Observed) -> Step | None:
     if _as_found(o, o.zone):
         return None
     enabled = o.record.baseline is not None and o.record.baseline.enabled
-    why = (
-        f"they were {'enabled' if enabled else 'disabled'} on the zone before this object managed it"
-        if o.record.baseline
-        else "the record of how the zone was is lost, and what it presents is this object's certificate"
-    )
+    why = f"they were {'enabled' if enabled else 'disabled'} on the zone before this object managed it"
+    if o.record.baseline is None:
+        why = "the record of how the zone was is lost, and what it presents is this object's certificate"
     return _attempted(o, SetEnabled(o.zone.id, enabled=enabled, why=why))
 
 
@@ -348,18 +346,15 @@ def what_is_left_behind(o: Observed) -> str:
     kept = [
         f"certificate {c.id} (leaf {c.pin.short}, {c.status or c.state})" for c in ours_listed(o)
     ]
-    enabled = (
-        []
-        if _as_found(o, o.zone)
-        else [f"Authenticated Origin Pulls {'enabled' if o.zone.enabled else 'disabled'}"]
-    )
-    if not kept and not enabled:
+    if not _as_found(o, o.zone):
+        kept.append(f"Authenticated Origin Pulls {'enabled' if o.zone.enabled else 'disabled'}")
+    if not kept:
         return ""
     why = (
         "; ".join(dict.fromkeys(refusal.why for refusal in o.refusals))
         or "Cloudflare did not finish in time"
     )
-    return f"zone {name} keeps {' and '.join([*kept, *enabled])}: {why}"
+    return f"zone {name} keeps {' and '.join(kept)}: {why}"
 
 
 def nobody_is_refused(o: Observed) -> bool:

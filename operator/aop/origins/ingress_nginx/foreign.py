@@ -82,8 +82,11 @@ def _first_line(text: str) -> str:
     Never all of it, because it may be long, and may be nobody's business.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return (
-        f"{lines[0][:40]!r} and {len(lines) - 1} more line{'s' if len(lines) > 2 else ''}"
-        if len(lines) > 1
-        else repr(lines[0][:40])
-    )
+    first = repr(lines[0][:40])
+    match len(lines) - 1:
+        case 0:
+            return first
+        case 1:
+            return f"{first} and 1 more line"
+        case more:
+            return f"{first} and {more} more lines"
