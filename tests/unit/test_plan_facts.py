@@ -203,7 +203,8 @@ def test_who_waits_for_pods_to_be_replaced_is_told_where_to_look() -> None:
     assert wait is not None
     assert "until StatefulSet web/shop has replaced its pods, so that every replica" in wait.message
     assert (
-        wait.remedy == "If it does not get on, see kubectl rollout status statefulset/shop -n web"
+        wait.remedy
+        == "If the rollout makes no progress, see kubectl rollout status statefulset/shop -n web"
     )
 
 

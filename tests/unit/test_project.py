@@ -48,6 +48,25 @@ def test_ci_has_the_stages_that_a_clean_clone_runs() -> None:
     ), "one after the other"
 
 
+def test_ci_leaves_out_as_little_as_a_clean_clone_does() -> None:
+    """Where a program cannot be had, tests are left out; each of these words forbids that."""
+    here = (ROOT / ".ci" / "run").read_text()
+    required = set(re.findall(r"(AOP_REQUIRE_\w+)=1", here))
+    for name in ("ci.yml", "nightly.yml"):
+        workflow = yaml.safe_load((ROOT / ".github" / "workflows" / name).read_text())
+        assert set(workflow["env"]) == required, name
+
+
+def test_contributing_names_every_folder_of_tests() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    folders = {
+        path.relative_to(ROOT / "tests").parts[0]
+        for path in committed()
+        if path.is_relative_to(ROOT / "tests") and path.parent != ROOT / "tests"
+    }
+    assert {name for name in folders if f"`tests/{name}`" not in text} == set()
+
+
 def made(job: dict[str, list[dict[str, str]]]) -> list[str]:
     """The make targets of a job."""
     return [

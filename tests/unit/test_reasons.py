@@ -53,6 +53,26 @@ def test_no_two_reasons_have_one_meaning() -> None:
     assert len({reason.meaning for reason in Reason}) == len(Reason)
 
 
+def test_no_remedy_is_written_a_second_time() -> None:
+    """A message that says what to do as the row does takes it from the row; else one of the two is forgotten."""
+    remedies = {_bare(reason.remedy): reason for reason in Reason if reason.remedy != NO_ACTION}
+    again = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {reason}"
+        for path in modules("operator")
+        if path != Path(reasons.__file__)
+        for node in nodes(path)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for remedy, reason in remedies.items()
+        if remedy in _bare(node.value)
+    ]
+    assert again == []
+
+
+def _bare(text: str) -> str:
+    """Without the marks that documents have and messages may not."""
+    return text.lower().replace("`", "").replace("*", "")
+
+
 def test_what_is_read_again_soon_is_a_reading_of_cloudflare() -> None:
     readings = {field.name for field in fields(CloudflareMemory)}
     assert {reason: reason.reread - readings for reason in Reason if reason.reread - readings} == {}

@@ -242,7 +242,7 @@ def test_every_world_here_is_a_phase() -> None:
             "cloudflare down",
             "Requests through the edge show it, although Cloudflare's API does not answer",
         ),
-        ("suspended", "Set it to false to go on"),
+        ("suspended", "Set `spec.suspend` to false"),
         (
             "removing, a replica is behind",
             "The operator removes nothing while a replica may still refuse visitors",

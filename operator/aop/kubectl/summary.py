@@ -107,9 +107,8 @@ class Summary:
             return "No operator has looked at this object yet."
         if self.abandoned:
             return "The object is being deleted, but no operator has reported on that yet. What is shown here is from before."
-        text = plain(self.ready.message, 2000).removesuffix(
-            f"{self.reason.remedy}." if self.reason else ""
-        )
+        text = plain(self.ready.message, 2000).rstrip(".")
+        text = text.removesuffix(self.reason.remedy if self.reason else "")
         return f"{text.strip().rstrip('.')}."
 
 

@@ -3,7 +3,7 @@
 In the steady state two GETs per resync (certificates, enablement). What rarely changes is read at
 start, hourly, and less and less often while it blocks. All of it is read at once when requests
 through the edge begin to come in another way (docs/architecture.md#calls-are-scarce). A certificate
-of ours that is changing its state is asked for by its id, because the list lags by up to a minute
+of ours that is changing its state is asked for by its id, because the list lags
 (facts: cloudflare#list-lag). What only explains is left out if it cannot be looked up.
 """
 
@@ -211,7 +211,7 @@ class ZoneReader:
             accounts = ", ".join(sorted(f"{zone.account_id} (zone id {zone.id})" for zone in zones))
             raise Blocked(
                 Reason.ZONE_AMBIGUOUS,
-                f"The token sees {len(zones)} zones {name}, in accounts {accounts}. Set spec.zone.id",
+                f"The token sees {len(zones)} zones {name}, in accounts {accounts}. {Reason.ZONE_AMBIGUOUS.remedy}",
             )
         return zones[0] if zones else None
 

@@ -32,8 +32,8 @@ from aop.steps import Delete, SetEnabled, Upload
 from aop.terms import ObjectKey, Pin
 
 UNLISTED_S = 60.0
-"""For how long Cloudflare may say that it has a certificate before its list, which lags by up to a
-minute, has to show it (facts: cloudflare#list-lag)."""
+"""For how long Cloudflare may say that it has a certificate before its list, which lags by tens of
+seconds, has to show it (facts: cloudflare#list-lag)."""
 
 
 class ZoneWriter:

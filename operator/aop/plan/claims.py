@@ -55,7 +55,7 @@ def until_applied(origin: ObservedOrigin) -> Wait | None:
     remedy = CUT_OFF if any(r.error for r in origin.replicas) else ""
     if rollout := origin.next_rollout:
         what = f"{rollout.workload} has replaced its pods, so that {what}"
-        remedy = remedy or f"If it does not get on, see {rollout.command}"
+        remedy = remedy or f"If the rollout makes no progress, see {rollout.command}"
     return Wait(
         Reason.WAITING_FOR_REPLICAS,
         f"The operator waits until {what}: {'; '.join(lagging)}",

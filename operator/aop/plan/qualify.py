@@ -107,7 +107,7 @@ def spec_is_acceptable(o: Observed) -> Step | None:
     if o.spec.suspend:
         return Block(
             Reason.SUSPENDED,
-            "spec.suspend is true, so the operator starts nothing new. It still opens origins that refuse visitors. Set it to false to go on",
+            f"spec.suspend is true, so the operator starts nothing new. It still opens origins that refuse visitors. {Reason.SUSPENDED.remedy}",
         )
     # Checked before anything is written. Later it delays only what needs the key pair, but not the
     # repair of what is published.
@@ -130,7 +130,7 @@ def zone_is_ours(o: Observed) -> Step | None:
         return None
     return Block(
         Reason.ZONE_CLAIMED,
-        f"AuthenticatedOriginPull {other.key} already manages zone {o.spec.zone.name}. Delete one of the two objects",
+        f"AuthenticatedOriginPull {other.key} already manages zone {o.spec.zone.name}. {Reason.ZONE_CLAIMED.remedy}",
     )
 
 
@@ -169,13 +169,13 @@ def zone_is_eligible(o: Observed) -> Step | None:
     if o.zone.ssl_mode not in PRESENTING_SSL_MODES:
         return Block(
             Reason.SSL_MODE_TOO_LOW,
-            f"The SSL/TLS mode of zone {name} is {o.zone.ssl_mode!r}, in which the edge presents no certificate. Set it to Full or Full (strict)",
+            f"The SSL/TLS mode of zone {name} is {o.zone.ssl_mode!r}, in which the edge presents no certificate. {Reason.SSL_MODE_TOO_LOW.remedy}",
         )
     hosts = in_scope(o)
     if hosts and set(hosts) <= set(o.zone.outranked):
         return Block(
             Reason.HOSTS_SUPPRESSED,
-            f"Per-hostname associations at Cloudflare outrank the zone's certificate for every host in scope ({', '.join(hosts[:5])}). Remove them",
+            f"Per-hostname associations at Cloudflare outrank the zone's certificate for every host in scope ({', '.join(hosts[:5])}). {Reason.HOSTS_SUPPRESSED.remedy}",
         )
     return _nobodys_certificate_is_displaced(o, o.zone)
 
@@ -215,7 +215,7 @@ def origins_are_eligible(o: Observed) -> Step | None:
             )
         return Block(
             Reason.NO_HOSTS,
-            "spec.hostnames names only wildcards, and no Ingress has a host under them. Add hosts to spec.hostnames or verification.samples",
+            f"spec.hostnames names only wildcards, and no Ingress has a host under them. {Reason.NO_HOSTS.remedy}",
         )
     return None
 

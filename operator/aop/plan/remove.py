@@ -133,7 +133,7 @@ def _nothing_runs_that_was_taken_out(origin: ObservedOrigin) -> Step | None:
         return None
     return Block(
         Reason.REMOVING,
-        f"Pod {refusing[0]} still refuses requests, and nothing is there any more that would tell it otherwise. Create {origin.words.place} again, or delete the pod",
+        f"Pod {refusing[0]} still refuses requests, although the operator's text is gone from {origin.words.place}. Create {origin.words.place} again, or delete the pod",
     )
 
 
