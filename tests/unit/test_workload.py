@@ -496,8 +496,15 @@ def test_a_server_that_is_never_ready_may_have_the_text_to_blame(status: Json) -
 def test_a_server_that_ends_is_to_blame_beside_a_sidecar_that_does() -> None:
     sidecar = of_another(crashing())
     rejection = stalled(published(REQUIRING), crashing(EMERG), sidecar)
-    assert rejection is not None
-    assert rejection.ours is True
+    assert rejection == Rejection(f"Deployment web/frontend: {EMERG}", ours=True)
+
+
+def test_a_server_that_ends_by_somebodys_own_mistake_does_not_reject_the_text() -> None:
+    """As long as no other pod's server ends for a reason that may be the text."""
+    theirs = crashing(f"starting\n{THEIRS}\n")
+    body = published(REQUIRING)
+    assert stalled(body, theirs) == Rejection(f"Deployment web/frontend: {THEIRS}", ours=False)
+    assert stalled(body, theirs, crashing(EMERG)).ours is True
 
 
 def test_no_answer_of_a_site_changes_what_it_was_made_of() -> None:

@@ -187,3 +187,13 @@ def test_routers_are_read_only_where_the_operator_may_and_never_needed() -> None
     assert named.startswith("IngressRoute web/app ")
     assert "files, HTTPRoutes, GRPCRoutes, TCPRoutes and TLSRoutes" in rest
     assert "of which the operator reads none" in rest
+
+
+def test_routes_are_told_of_as_unread_where_no_gateway_tells_whose_they_are() -> None:
+    dialect = TraefikDialect()
+    reads = {one.kind: one for one in dialect.reads(Scope(routers=True))}
+    everything = dict.fromkeys(reads.values(), ())
+    (none,) = dialect.left_open(PARENTS, (HOST,), everything)
+    assert "routers of files, TCPRoutes and TLSRoutes that" in none
+    (unattached,) = dialect.left_open(PARENTS, (HOST,), {**everything, reads[Kind.GATEWAY]: None})
+    assert "routers of files, HTTPRoutes, GRPCRoutes, TCPRoutes and TLSRoutes that" in unattached

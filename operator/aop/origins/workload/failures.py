@@ -68,24 +68,30 @@ def failure_of(
 
 
 def unfinished(
-    template: Template, pods: Collection[Json], since: datetime, *, doubtful: bool
+    template: Template,
+    pods: Collection[Json],
+    dialect: Dialect,
+    since: datetime,
+    *,
+    doubtful: bool,
 ) -> Rejection | None:
     """Why a workload's controller has given up replacing the pods, since then (UTC); or None.
 
-    Also where some of them run the text: the others never will. Nobody is to blame but whoever
-    keeps a pod from starting, where one says so.
+    Also where some of them run the text: the others never will. A server that ends without blaming
+    others comes first; then whoever is to blame, where one says so.
     """
     if template.stalled is None or template.stalled_at is None:
         return None
-    if template.stalled_at < since.replace(microsecond=0):
+    second = since.replace(microsecond=0)
+    if template.stalled_at < second:
         return None
-    config_map, second = template.config_map, since.replace(microsecond=0)
-    others = [why for pod in pods if (why := _kept_from_starting(pod, config_map))]
-    if any(_last_words(pod, readers_in(pod, config_map), second) for pod in pods):
-        others = []
-    return Rejection(
-        _line(f"{template}: {(*others, template.stalled)[0]}"), ours=doubtful and not others
-    )
+    config_map = template.config_map
+    last_words = (_last_words(pod, readers_in(pod, config_map), second) for pod in pods)
+    ended = [words for words in last_words if words is not None]
+    rejecting = [words for words in ended if not dialect.blames_others(words)]
+    others = [*ended, *(why for pod in pods if (why := _kept_from_starting(pod, config_map)))]
+    words = _line((*rejecting, *others, template.stalled)[0], dialect.complains)
+    return Rejection(_line(f"{template}: {words}"), ours=doubtful and bool(rejecting or not others))
 
 
 def _kept_from_starting(pod: Json, config_map: str) -> str | None:

@@ -205,7 +205,7 @@ class WorkloadSite:
         """As `kind.Site` says: a Deployment makes no progress with replacing its pods."""
         mark = self.published.mark
         stopped = (
-            unfinished(one, self.pods, since, doubtful=self._doubtful)
+            unfinished(one, self.pods, self.dialect, since, doubtful=self._doubtful)
             for one in self.templates
             if mark is not None and one.mark == mark
         )

@@ -286,8 +286,11 @@ def _of_gateways(patterns: Collection[str], objects: Objects) -> Iterator[str]:
 
 def _unread(objects: Objects) -> str:
     """Routers of kinds that nobody reads."""
-    missing = [one.kind.title for one in (_INGRESSES, *_GATEWAY_ROUTES) if objects.get(one) is None]
-    *kinds, last = (*(f"{title}s" for title in missing), "TCPRoutes", "TLSRoutes")
+    missing = [] if objects.get(_INGRESSES) is not None else [_INGRESSES]
+    # Only the Gateways tell which routes Traefik may serve.
+    unattached = objects.get(_GATEWAYS) is None
+    missing += [one for one in _GATEWAY_ROUTES if unattached or objects.get(one) is None]
+    *kinds, last = (*(f"{one.kind.title}s" for one in missing), "TCPRoutes", "TLSRoutes")
     return f"routers of files, {', '.join(kinds)} and {last}"
 
 
