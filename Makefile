@@ -58,7 +58,7 @@ generate: setup ## Write crds/, docs/reference.md, the chart's derived files and
 docs: setup dist/site/index.html ## Build the documentation as a site into dist/site, where it has changed; whatever warns is an error.
 	@echo "dist/site/index.html"
 
-dist/site/index.html: $(VENV)/.installed mkdocs.yml tools/pages.py $(wildcard *.md) deploy/helm/aop-operator/README.md $(shell find docs)
+dist/site/index.html: $(VENV)/.installed mkdocs.yml tools/pages.py $(wildcard *.md) deploy/helm/aop-operator/README.md $(shell find docs -mindepth 1)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 golden: setup ## Write tests/golden anew: what a person reads at every step.
