@@ -412,9 +412,6 @@ def test_a_policy_that_cannot_be_is_refused_with_its_code(
     assert codes(refused) == (400, [code])
 
 
-HostnameCall = Callable[[Any, str], Any]
-
-
 def test_refusals_of_the_hostname_level_have_their_codes(
     sdk: cloudflare.Cloudflare, double: CloudflareDouble
 ) -> None:

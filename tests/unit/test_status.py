@@ -256,6 +256,11 @@ def test_ready_alone_says_what_is_awaited_since_when_and_what_to_do(
 
 
 @pytest.mark.parametrize("phase", WORLDS)
+def test_every_message_is_a_sentence(phase: str) -> None:
+    assert [one.message for one in status(WORLDS[phase]).conditions if one.message[-1] != "."] == []
+
+
+@pytest.mark.parametrize("phase", WORLDS)
 def test_every_false_condition_says_why_and_a_second_later_says_the_same(phase: str) -> None:
     """A message with a running counter would write a status per second."""
     new = status(WORLDS[phase])

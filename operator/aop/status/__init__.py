@@ -125,6 +125,11 @@ def failed(
     )
 
 
+def _sentence(text: str) -> str:
+    """With a full stop: what a client raises has none, because others go on after it."""
+    return text if not text or text[-1] in ".?!…" else f"{text}."
+
+
 def conditions(
     findings: dict[ConditionType, Assessment], previous: Status, generation: int, now: datetime
 ) -> tuple[Condition, ...]:
@@ -136,7 +141,7 @@ def conditions(
     for kind, finding in findings.items():
         before = previous.condition(kind)
         since = before.last_transition_time if before and before.status == finding.truth else now
-        message = plain(finding.message, LONGEST)
+        message = plain(_sentence(finding.message), LONGEST)
         if (
             before is not None
             and before.message != message

@@ -62,7 +62,7 @@ def summary(o: Observed, step: Step, findings: dict[ConditionType, Assessment]) 
     if isinstance(step, Done):
         return Assessment("True", Reason.READY, fulfilled(o))
     if isinstance(step, Block):
-        return Assessment("False", step.reason, step.message)
+        return Assessment("False", step.reason, sentence_of(o, step))
     if isinstance(step, Wait):
         step = with_remedy(o, step)
         if holding and step.reason in REPROVING:
