@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from committed import ROOT, committed
+from demo.__main__ import SETTINGS
 
 VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -118,7 +119,15 @@ def test_a_release_is_checked_built_with_provenance_and_attested() -> None:
 
 def test_what_runs_by_night_is_a_target() -> None:
     nightly = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())
-    assert set(nightly["jobs"]["long"]["strategy"]["matrix"]["target"]) <= TARGETS
+    matrix = nightly["jobs"]["long"]["strategy"]["matrix"]
+    assert {*matrix["target"], *(one["target"] for one in matrix["include"])} <= TARGETS
+
+
+def test_the_demo_runs_by_night_with_each_origin() -> None:
+    nightly = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())
+    include = nightly["jobs"]["long"]["strategy"]["matrix"]["include"]
+    shown = [one["origin"] for one in include if one["target"] == "demo"]
+    assert shown == list(SETTINGS)
 
 
 def test_every_make_target_that_a_document_names_is_there() -> None:
