@@ -363,7 +363,7 @@ def test_a_policy_may_choose_gateways_by_labels(selector: Json, chosen: bool) ->
 def test_a_policy_that_is_not_accepted_is_an_objection_until_something_of_ours_stands() -> None:
     refused = (policy(condition("Accepted", "False", "Lua: it is disabled.")),)
     assert site(policies=refused).objection(SPEC) == (
-        "Envoy Gateway does not accept EnvoyExtensionPolicy web/aop: Lua: it is disabled. Mend that"
+        "Envoy Gateway does not accept EnvoyExtensionPolicy web/aop: Lua: it is disabled. Correct that"
     )
     assert site(policies=(policy(condition("Accepted", "True", "")),)).objection(SPEC) is None
 

@@ -853,7 +853,7 @@ def test_a_rotation_waits_for_a_pod_that_is_not_ready_and_may_still_serve_and_sa
 
 def test_while_a_controller_takes_no_text_nothing_is_written_but_what_relaxes() -> None:
     """A typo of an admin's in another key: nginx -t fails for everybody, and nothing of ours is at fault."""
-    words = "the controller of ConfigMap a/b takes no change at present: unknown directive"
+    words = "the controller of ConfigMap a/b applies no change at present: unknown directive"
     behind = (replica("pod-1", ASKING, revision=6), replica("pod-2", ASKING, revision=6))
     step = next_step(observed(origins=[origin(replicas=behind, stuck=words)]))
     assert isinstance(step, Wait)

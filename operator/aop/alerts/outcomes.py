@@ -30,7 +30,9 @@ def bug(error: Exception) -> Unknown:
 
 def suspended(asking: Subscription) -> ObservedAlerts:
     """Nothing new is begun for it."""
-    message = "spec.suspend is true, so that the operator changes no notification policy. Set it to false."
+    message = (
+        "spec.suspend is true, so the operator changes no notification policy. Set it to false."
+    )
     return ObservedAlerts(
         holds=False, reason=Reason.SUSPENDED, message=message, status=asking.noted
     )

@@ -166,8 +166,8 @@ REVISION_LAG = Metric(
     "aop_origin_revision_lag",
     "gauge",
     ORIGIN,
-    "How many revisions of its configuration the replica is behind that is furthest behind.",
-    "Does a replica fail to take up what is published?",
+    "How many revisions the slowest replica is behind the configuration that the operator has written.",
+    "Does a replica fail to act on what the operator has written?",
 )
 
 REQUESTS = Metric(

@@ -394,7 +394,7 @@ class OriginKeeper:
 
     def _stuck(self, words: str) -> str:
         return (
-            f"The controller that reads {self._words.place} takes no change at present, because of something that the operator did not write: "
+            f"The controller that reads {self._words.place} applies no change at present, because of something that the operator did not write: "
             f"{words}. Until that is corrected, the operator writes only what relaxes"
         )
 

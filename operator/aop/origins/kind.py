@@ -70,7 +70,7 @@ class Words:
     """Why a Ready pod may not answer the operator."""
     unready: str = "Find out why its pods are not Ready"
     """What helps if no server that acts on that object is Ready."""
-    in_place: str = "Have the server take up nothing before it is started again"
+    in_place: str = "Keep the server from loading another text while it runs"
     """What helps if a running server takes up another text."""
     rejected: str = "See the Events of its pods"
     """Where to find the origin's own words about a text that it rejects."""

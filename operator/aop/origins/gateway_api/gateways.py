@@ -48,8 +48,8 @@ class Gateways:
         named = plain(str((gateway.get("spec") or {}).get("gatewayClassName")), _MOST)
         if serving_a_class(pods, named):
             return (
-                f"the proxies of GatewayClass {named} serve all of its Gateways together, so that nothing tells which are those of Gateway {key}. Give it a class "
-                "whose EnvoyProxy does not say mergeGateways"
+                f"the proxies of GatewayClass {named} serve all of its Gateways together, so the operator cannot tell which are those of Gateway {key}. Give it a class "
+                "whose EnvoyProxy does not set mergeGateways"
             )
         if self.classes is None:
             return None
@@ -60,7 +60,7 @@ class Gateways:
         if controller.startswith(CONTROLLERS):
             return None
         return (
-            f"Gateway {key} is of GatewayClass {named}, whose controller is {controller} and not Envoy Gateway: no other can be told who is to be refused. Name a "
+            f"Gateway {key} is of GatewayClass {named}, whose controller is {controller} and not Envoy Gateway: the operator can configure no other. Name a "
             "Gateway of Envoy Gateway's"
         )
 

@@ -62,7 +62,7 @@ def not_accepted(policies: Iterable[Json], config_map: str, *, doubtful: bool) -
     for policy in policies:
         for words, _ in _refusals(policy):
             if not (doubtful and _blames(words, policy, config_map)):
-                return f"Envoy Gateway does not accept {name_of(policy)}: {words} Mend that"
+                return f"Envoy Gateway does not accept {name_of(policy)}: {words} Correct that"
     return None
 
 

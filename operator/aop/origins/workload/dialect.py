@@ -74,7 +74,7 @@ class Dialect(Protocol):
     @property
     def in_place(self) -> str:
         """What helps if a running server takes up another text and should not."""
-        return "Have the server take up nothing before it is started again"
+        return "Keep the server from loading another text while it runs"
 
     @property
     def capabilities(self) -> Capabilities:

@@ -80,7 +80,7 @@ class TraefikDialect(Dialect):
         keeps_connections=True,
         told_by=(HEADER, FORGED),
     )
-    in_place = "Set providers.file.watch to false, and have the pods replaced"
+    in_place = "Set providers.file.watch to false, and restart the pods"
 
     def render(self, rules: Rules) -> dict[str, str]:
         """As `Dialect` says."""
