@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 from aop.api import FINALIZER, ROTATE_ANNOTATION
-from aop.api.manifest import finalizers, is_deleting, is_edited, is_held, references
+from aop.api.manifest import finalizers, is_deleting, is_edited, is_held, is_settled, references
 from aop.clock import Clock
 from aop.cluster import Cluster, ClusterError, Kind
 from aop.health import Health
@@ -30,6 +31,9 @@ Manifest = dict[str, Any]
 
 REMOVAL_RECHECK_S = 10.0
 """How long a removal rests at most: somebody waits for it."""
+FIRSTS_AT_ONCE = 64
+"""Settled objects whose first visit is under way. After a start thousands wait for theirs: an object
+takes many times the memory then, and those for which somebody waits go before all of them."""
 RESTS_S = 5.0
 """What is kept of an object for a look at it is not kept for longer than that."""
 RELEASE_AGAIN_S = 1.0
@@ -78,6 +82,7 @@ class Loops:
         self._clock = clock
         self._health = health
         self._loops: dict[str, Loop] = {}
+        self._firsts = asyncio.Semaphore(FIRSTS_AT_ONCE)
         observer.objects.begin(self._see_again)
 
     # --- what the watches show --------------------------------------------------------------------
@@ -200,11 +205,14 @@ class Loops:
 
     async def _keep(self, uid: str, loop: Loop) -> None:
         """Visit the object again and again, until it is gone."""
+        first: AbstractAsyncContextManager[object] = self._first(loop)
         while self._loops.get(uid) is loop:
-            loop.wake.clear()
-            self._health.expect(uid)
-            await self._hold(loop)
-            visit = await self._reconciler.visit(loop.key, loop.memory)
+            async with first:
+                loop.wake.clear()
+                self._health.expect(uid)
+                await self._hold(loop)
+                visit = await self._reconciler.visit(loop.key, loop.memory)
+            first = nullcontext()
             delay_s = visit.delay_s
             if visit.finished:
                 if self._loops.get(uid) is not loop or await self._release(loop):
@@ -220,6 +228,10 @@ class Loops:
             except TimeoutError:
                 loop.rouse(self._clock.monotonic_s())
         self._health.forget(uid)
+
+    def _first(self, loop: Loop) -> AbstractAsyncContextManager[object]:
+        """Where the first visit of an object waits for its turn, if nobody waits for the object."""
+        return self._firsts if is_settled(loop.memory.manifest or {}) else nullcontext()
 
     # --- the finalizer ----------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,10 +16,11 @@ from aop.clock import Clock
 from aop.cloudflare import Cloudflare
 from aop.cluster import Cluster, Kind
 from aop.health import OVERDUE_S, Health
-from aop.loops import Loops
+from aop.loops import FIRSTS_AT_ONCE, Loops
 from aop.metrics import MeasuredObject, Metrics, WaitingFigures
 from aop.observe import Observer
 from aop.observe.edge import EdgeReader
+from aop.observe.memory import Memory
 from aop.observe.origins import OriginKeepers
 from aop.observe.replicas import ReplicaReader
 from aop.observe.secrets import Secrets
@@ -26,9 +28,10 @@ from aop.observe.zone import ZoneReader
 from aop.orphans import Orphans
 from aop.perform import Performer
 from aop.probe import EdgeProbe
-from aop.reconcile import Reconciler
+from aop.reconcile import Reconciler, Visit
 from aop.settings import Settings
 from aop.terms import ObjectKey
+from aop.terms.names import FINALIZER
 from builders import KEY, NOW, TARGET
 from builders import spec as parsed_spec
 from clocks import SetClock
@@ -103,8 +106,35 @@ UID, OTHER_UID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "6ba7b811-9dad-11d1-80b
 MEASURED = MeasuredObject(UID, "edge", "example-com", "example.com")
 
 
+class Visited:
+    """Notes whose visit has begun; a visit ends when the test lets it."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.may_end, self._news = asyncio.Event(), asyncio.Event()
+
+    async def until(self, begun: int) -> None:
+        """Wait until so many visits have begun."""
+        async with asyncio.timeout(5):
+            while len(self.begun) < begun:
+                self._news.clear()
+                await self._news.wait()
+
+    async def visit(self, key: ObjectKey, _: Memory) -> Visit:
+        self.begun.append(key.name)
+        self._news.set()
+        await self.may_end.wait()
+        return Visit(600.0)
+
+    def drop(self, uid: str) -> None:
+        """The loops tell of it."""
+
+
 def slots(
-    cluster: Lists | None = None, metrics: Metrics | None = None, clock: Clock | None = None
+    cluster: Lists | None = None,
+    metrics: Metrics | None = None,
+    clock: Clock | None = None,
+    reconciler: Visited | None = None,
 ) -> Loops:
     there, settings = cast("Cluster", cluster or Lists()), Settings()
     clock = clock or Clock()
@@ -122,12 +152,12 @@ def slots(
     alerts = AlertsKeeper(
         cast("Cloudflare", None), clock, lambda: None, 600.0, metrics or Metrics()
     )
-    reconciler = Reconciler(
+    visiting = Reconciler(
         there, observer, cast("Performer", None), alerts, clock, metrics or Metrics()
     )
     return Loops(
         there,
-        reconciler,
+        cast("Reconciler", reconciler) if reconciler else visiting,
         observer,
         keepers,
         secrets,
@@ -285,3 +315,44 @@ async def test_a_list_that_is_older_than_the_end_of_an_object_begins_no_loop_for
     pull = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, parsed_spec(), Status())
     await loops._observer.objects.rivals(pull, loops._clock.monotonic_s() + 60)
     assert loops._loops == {}
+
+
+# --- after a start ---------------------------------------------------------------------------------------------------------------
+
+
+def listed(name: str, *, ready: str | None = "True", generation: int = 1) -> dict[str, Any]:
+    """An object of which the status tells of generation 1."""
+    conditions = [{"type": "Ready", "status": ready}] if ready else []
+    return {
+        "metadata": {
+            "namespace": "edge",
+            "name": name,
+            "uid": name,
+            "resourceVersion": "1",
+            "generation": generation,
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "finalizers": [FINALIZER],
+        },
+        "spec": {"zone": {"name": name}},
+        "status": {"observedGeneration": 1, "conditions": conditions} if ready else {},
+    }
+
+
+@pytest.mark.asyncio
+async def test_after_a_start_settled_objects_take_turns_and_all_others_go_before_them() -> None:
+    visited = Visited()
+    loops = slots(reconciler=visited)
+    for number in range(2 * FIRSTS_AT_ONCE):
+        loops.see(listed(f"settled-{number}"))
+    others = {
+        "edited": listed("edited", generation=2),
+        "lost": listed("lost", ready="False"),
+        "new": listed("new", ready=None),
+    }
+    for manifest in others.values():
+        loops.see(manifest)
+    await visited.until(FIRSTS_AT_ONCE + len(others))
+    assert set(others) <= set(visited.begun)
+    visited.may_end.set()
+    await visited.until(2 * FIRSTS_AT_ONCE + len(others))
+    await loops.end()

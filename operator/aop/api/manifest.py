@@ -36,6 +36,13 @@ def is_edited(manifest: Manifest) -> bool:
     return told_of not in {None, manifest["metadata"].get("generation")}
 
 
+def is_settled(manifest: Manifest) -> bool:
+    """Whether the status says Ready of the spec as it is."""
+    conditions = (manifest.get("status") or {}).get("conditions") or ()
+    ready = any((one.get("type"), one.get("status")) == ("Ready", "True") for one in conditions)
+    return ready and not is_edited(manifest) and not is_deleting(manifest)
+
+
 def references(key: ObjectKey, spec: dict[str, Any]) -> frozenset[ObjectKey]:
     """Every Secret and ConfigMap that a raw spec names."""
     certificate = spec.get("certificate") or {}
