@@ -32,8 +32,8 @@ Manifest = dict[str, Any]
 REMOVAL_RECHECK_S = 10.0
 """How long a removal rests at most: somebody waits for it."""
 FIRSTS_AT_ONCE = 64
-"""Settled objects whose first visit is under way. After a start thousands wait for theirs: an object
-takes many times the memory then, and those for which somebody waits go before all of them."""
+"""Settled objects whose first visit is under way. After a start thousands wait for theirs: an
+object takes many times the memory then, and those for which somebody waits go before all."""
 RESTS_S = 5.0
 """What is kept of an object for a look at it is not kept for longer than that."""
 RELEASE_AGAIN_S = 1.0
