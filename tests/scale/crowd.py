@@ -66,9 +66,9 @@ def crowd(zones: int, say: Callable[[str], None]) -> Crowd:
         with Following(scene.plane, EVERYWHERE, followed.notice):
             scene.operator.start(within_s=WITHIN_S)
             until(
-                lambda: len(followed.statuses) == zones,
+                lambda: scene.operator.measured("aop_objects") == zones,
                 within_s=WITHIN_S,
-                describe="all objects to be listed",
+                describe="the operator to serve all objects",
             )
             before = followed.written.total()
             most_mib = _left_alone(scene, say)
