@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from aop.origins.ingress_nginx.stored import read
@@ -18,7 +17,20 @@ from sandbox.ingress_nginx.launcher import IngressNginx
 from sandbox.processes import Child
 from sandbox.scene import Scene, origin
 from sandbox.waiting import until
-from scale.measure import EVERYWHERE, TICKS_PER_S, Cost, Followed, pulling, until_ready, zone_names
+from scale.measure import (
+    ACCOUNT,
+    EVERY_S,
+    EVERYWHERE,
+    Followed,
+    Rest,
+    cpu_s,
+    pulling,
+    resident_mib,
+    until_ready,
+    until_still,
+    writes,
+    zone_names,
+)
 from scale.settled import settled_by_hand
 
 CONTROLLERS = 20
@@ -28,6 +40,8 @@ SHOWN_S = 900.0
 """For how long the new process is left alone before what it costs at rest is read off."""
 SAID_EVERY_S = 60.0
 RESTS_S = 120.0
+STILL_S = 10.0
+"""When a process that has used no processor for so long has seen all that there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +62,7 @@ class Crowd:
     rest_requests_per_min: float
     """To the API server at rest."""
     written: int
-    """Statuses that the new process has written."""
+    """Requests of the new process that changed anything in Kubernetes; one is the Event that it serves."""
 
 
 def crowd(zones: int, say: Callable[[str], None]) -> Crowd:
@@ -62,29 +76,25 @@ def crowd(zones: int, say: Callable[[str], None]) -> Crowd:
         objects = _objects(scene, names, others, say)
         _settled(scene, objects, others, say)
         watching_mib = _only_watching(scene, zones, say)
-        followed = Followed()
-        with Following(scene.plane, EVERYWHERE, followed.notice):
-            scene.operator.start(within_s=WITHIN_S)
-            until(
-                lambda: scene.operator.measured("aop_objects") == zones,
-                within_s=WITHIN_S,
-                describe="the operator to serve all objects",
-            )
-            before = followed.written.total()
-            most_mib = _left_alone(scene, say)
-            cost, since = Cost.of(scene), time.monotonic()
-            time.sleep(RESTS_S)
-            rested, for_s = Cost.of(scene), time.monotonic() - since
-            written = followed.written.total() - before
+        before = len(scene.plane.audit(ACCOUNT))
+        scene.operator.start(within_s=WITHIN_S)
+        until(
+            lambda: scene.operator.measured("aop_objects") == zones,
+            within_s=WITHIN_S,
+            describe="the operator to serve all objects",
+        )
+        most_mib = _left_alone(scene, say)
+        rest = Rest.of(scene, RESTS_S)
+        written = writes(scene, before)
     return Crowd(
         zones=zones,
         controllers=CONTROLLERS,
-        resident_mib=rested.resident_mib,
-        most_mib=max(most_mib, rested.resident_mib),
+        resident_mib=rest.resident_mib,
+        most_mib=max(most_mib, rest.resident_mib),
         only_watching_mib=watching_mib,
-        ratio=rested.resident_mib / watching_mib,
-        rest_cpu_m=(rested.cpu_s - cost.cpu_s) / for_s * 1000,
-        rest_requests_per_min=(rested.requests - cost.requests) / for_s * 60,
+        ratio=rest.resident_mib / watching_mib,
+        rest_cpu_m=rest.cpu_m,
+        rest_requests_per_min=rest.requests_per_min,
         written=written,
     )
 
@@ -193,40 +203,22 @@ def _only_watching(scene: Scene, zones: int, say: Callable[[str], None]) -> floa
             every_s=1.0,
             describe=lambda: f"Kopf to tell of all objects: {child.last_words()}",
         )
-        resting, since = _cpu_s(child.pid), time.monotonic()
-        while (now := _cpu_s(child.pid)) != resting or time.monotonic() - since < 10:
-            if now != resting:
-                resting, since = now, time.monotonic()
-            time.sleep(1)
-            if time.monotonic() - since > WITHIN_S:
-                break
-        resident_mib = _resident_mib(child.pid)
+        until_still(lambda: cpu_s(child.pid), STILL_S)
+        watching_mib = resident_mib(child.pid)
     finally:
         child.kill()
-    say(f"who only watches takes {resident_mib:.0f} MiB")
-    return resident_mib
+    say(f"who only watches takes {watching_mib:.0f} MiB")
+    return watching_mib
 
 
 def _left_alone(scene: Scene, say: Callable[[str], None]) -> float:
     """The most that the operator took meanwhile, in MiB."""
-    began, said_at, most_mib = time.monotonic(), time.monotonic(), 0.0
+    pid, began, said_at, most_mib = scene.operator.pid, time.monotonic(), time.monotonic(), 0.0
     while time.monotonic() - began < SHOWN_S:
-        time.sleep(1)
-        resident_mib = _resident_mib(scene.operator.pid)
-        most_mib = max(most_mib, resident_mib)
+        time.sleep(EVERY_S)
+        now_mib = resident_mib(pid)
+        most_mib = max(most_mib, now_mib)
         if time.monotonic() - said_at >= SAID_EVERY_S:
             said_at = time.monotonic()
-            say(
-                f"{said_at - began:4.0f} s: {resident_mib:.0f} MiB, {_cpu_s(scene.operator.pid):.0f} s of CPU"
-            )
+            say(f"{said_at - began:4.0f} s: {now_mib:.0f} MiB, {cpu_s(pid):.0f} s of CPU")
     return most_mib
-
-
-def _resident_mib(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1]) / 1024
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S

@@ -18,17 +18,17 @@ from scale.measure import (
     RESTS_AFTER_S,
     RESTS_S,
     SETTLED_S,
-    Cost,
     Followed,
+    Rest,
     scene_of,
     settle,
     until_ready,
     until_settled,
+    writes,
     zone_names,
 )
 from scale.settled import settled_by_hand
 
-CHANGES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 SECRETS = 20
 """How many Secrets are changed, one after the other."""
 STARTED_S = 60.0
@@ -99,10 +99,11 @@ def later(zones: int, say: Callable[[str], None]) -> Later:
         ):
             _onboarded(scene, objects, followed, say)
             say("the operator is started again")
-            writes, calls = _started_again(scene)
+            restart_writes, restart_calls = _started_again(scene)
             until_ready(zones, followed, time.monotonic(), scene, say)
             say(f"what it costs at rest is read off in {RESTS_AFTER_S:.0f} s")
-            resident_mib, rest_cpu_m, rest_requests_per_min = _at_rest(scene)
+            time.sleep(RESTS_AFTER_S)
+            rest = Rest.of(scene, RESTS_S)
             say("Secrets are overwritten, one after the other")
             secret_p95_ms = _overwritten(scene, objects[:SECRETS], figures)
             until_ready(zones, followed, time.monotonic(), scene, say)
@@ -113,14 +114,14 @@ def later(zones: int, say: Callable[[str], None]) -> Later:
             loss_s = _lost(scene, names[0])
     return Later(
         zones,
-        writes,
-        calls,
+        restart_writes,
+        restart_calls,
         relaxed_s,
         secret_p95_ms,
         loss_s,
-        resident_mib,
-        rest_cpu_m,
-        rest_requests_per_min,
+        rest.resident_mib,
+        rest.cpu_m,
+        rest.requests_per_min,
     )
 
 
@@ -143,19 +144,6 @@ def _onboarded(
             every_s=0.5,
             describe="every replica to run the text that was written by hand",
         )
-
-
-def _at_rest(scene: Scene) -> tuple[float, float, float]:
-    """Resident memory, thousandths of a core, and requests a minute to the API server."""
-    time.sleep(RESTS_AFTER_S)
-    before, since = Cost.of(scene), time.monotonic()
-    time.sleep(RESTS_S)
-    after, for_s = Cost.of(scene), time.monotonic() - since
-    return (
-        after.resident_mib,
-        (after.cpu_s - before.cpu_s) / for_s * 1000,
-        (after.requests - before.requests) / for_s * 60,
-    )
 
 
 def _lost(scene: Scene, zone: str) -> float:
@@ -200,9 +188,7 @@ def _started_again(scene: Scene) -> tuple[int, int]:
     since = max((call["number"] for call in scene.control.calls()), default=0)
     scene.operator.start()
     time.sleep(STARTED_S)
-    asked = scene.plane.audit(ACCOUNT)[before:]
-    writes = sum(one.verb in CHANGES and one.resource != "leases" for one in asked)
-    return writes, len(scene.control.calls(since=since))
+    return writes(scene, before), len(scene.control.calls(since=since))
 
 
 def _relaxed_at_start(scene: Scene, one: dict[str, Any]) -> float:

@@ -24,6 +24,7 @@ GIVEN_UP_AFTER_S, EACH_S = 900.0, 3.0
 """When nobody waits any more for all to be Ready, and what each zone adds to it."""
 EVERY_S = 1.0
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+CHANGES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 SETTLED_S = 30.0
 """How long objects are left alone before anything else is done to them."""
 RESTS_AFTER_S, RESTS_S = 150.0, 60.0
@@ -164,12 +165,17 @@ def beside(zones: int, say: Callable[[str], None], *, settled_s: float = SETTLED
 
 def until_settled(followed: Followed, settled_s: float) -> None:
     """Wait until no status was written for so long, or nobody waits any more."""
+    until_still(followed.written.total, settled_s)
+
+
+def until_still(figure: Callable[[], float], still_s: float) -> None:
+    """Wait until the figure has been the same for so long, or nobody waits any more."""
     given_up = time.monotonic() + GIVEN_UP_AFTER_S
-    total, since = followed.written.total(), time.monotonic()
-    while time.monotonic() < min(given_up, since + settled_s):
+    last, since = figure(), time.monotonic()
+    while time.monotonic() < min(given_up, since + still_s):
         time.sleep(EVERY_S)
-        if followed.written.total() != total:
-            total, since = followed.written.total(), time.monotonic()
+        if (now := figure()) != last:
+            last, since = now, time.monotonic()
 
 
 def _until_gone(left: int, scene: Scene) -> None:
@@ -201,9 +207,7 @@ def onboard(
             took_s = until_ready(zones, followed, began, scene, say)
             cost = Cost.of(scene)
             time.sleep(rests_after_s)
-            resting, since = Cost.of(scene), time.monotonic()
-            time.sleep(rests_s)
-            rested, for_s = Cost.of(scene), time.monotonic() - since
+            rest = Rest.of(scene, rests_s)
         reloads = tuple(len(one.reloads) for one in scene.ingress_nginx.replicas())
         return Measured(
             zones=zones,
@@ -214,8 +218,8 @@ def onboard(
             requests=cost.requests - before.requests,
             resident_mib=cost.resident_mib,
             fell_back=followed.lost.total(),
-            rest_cpu_m=(rested.cpu_s - resting.cpu_s) / for_s * 1000,
-            rest_requests_per_min=(rested.requests - resting.requests) / for_s * 60,
+            rest_cpu_m=rest.cpu_m,
+            rest_requests_per_min=rest.requests_per_min,
         )
 
 
@@ -250,15 +254,49 @@ class Cost:
     @classmethod
     def of(cls, scene: Scene) -> Cost:
         """Now."""
-        process = Path(f"/proc/{scene.operator.pid}")
-        fields = (process / "stat").read_text().rsplit(")", 1)[1].split()
-        resident = next(
-            line
-            for line in (process / "status").read_text().splitlines()
-            if line.startswith("VmRSS:")
-        )
+        pid = scene.operator.pid
+        return cls(cpu_s(pid), resident_mib(pid), len(scene.plane.audit(ACCOUNT)))
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What the operator's process costs while nothing happens."""
+
+    resident_mib: float
+    cpu_m: float
+    """Thousandths of a core."""
+    requests_per_min: float
+    """To the API server."""
+
+    @classmethod
+    def of(cls, scene: Scene, for_s: float) -> Rest:
+        """Read off for so long."""
+        before, since = Cost.of(scene), time.monotonic()
+        time.sleep(for_s)
+        after, passed_s = Cost.of(scene), time.monotonic() - since
         return cls(
-            (int(fields[11]) + int(fields[12])) / TICKS_PER_S,
-            int(resident.split()[1]) / 1024,
-            len(scene.plane.audit(ACCOUNT)),
+            after.resident_mib,
+            (after.cpu_s - before.cpu_s) / passed_s * 1000,
+            (after.requests - before.requests) / passed_s * 60,
         )
+
+
+def writes(scene: Scene, since: int) -> int:
+    """How many of the operator's requests change anything in Kubernetes, but for its Lease.
+
+    `since` is how many requests there were before.
+    """
+    asked = scene.plane.audit(ACCOUNT)[since:]
+    return sum(one.verb in CHANGES and one.resource != "leases" for one in asked)
+
+
+def cpu_s(pid: int) -> float:
+    """What the process has used since its start."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+
+def resident_mib(pid: int) -> float:
+    """What the process has in memory now."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1]) / 1024

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -64,42 +64,52 @@ class Pattern:
 
     def status_of(
         self,
-        made: AuthenticatedOriginPull,
+        made: Manifest,
         leaf: KeyedLeaf,
         zone: Manifest,
         certificate: Manifest,
-        served: Sequence[str],
+        served: Mapping[ObjectKey, Sequence[str]],
     ) -> Manifest:
         """What the status of another zone says: the same of its own names, ids and digests.
 
-        `served` are all hosts of the controller, which lead to one Service.
+        `served` are all hosts, by the ConfigMap of their controller; they lead to one Service, and
+        each controller has as many.
         """
-        ours = AuthenticatedOriginPull.parse(self.manifest)
         record = load(self.manifest["status"]["record"])
         assert record.zone_id is not None
         text = json.dumps(self.manifest["status"] | {"record": ""})
         for before, after in (
-            (_beside(ours, served), _beside(made, served)),
+            (_beside(self.manifest, served), _beside(made, served)),
             (self.certificate["id"], certificate["id"]),
             (self.pin.sha256, leaf.leaf.pin.sha256),
             (self.pin.short, leaf.leaf.pin.short),
             (str(self.certificate["serial_number"]), str(certificate["serial_number"])),
             (record.zone_id, zone["id"]),
-            (str(_config_map_of(self.manifest)), str(made.spec.origins[0].target.key)),
+            (str(_config_map_of(self.manifest)), str(_config_map_of(made))),
         ):
             text = text.replace(before, after)
         # Apart, because the name of one zone stands among those that lie open beside another.
         status: Manifest = json.loads(text)
         for condition in status["conditions"]:
             own, *others = condition["message"].split(" This object leaves open: ")
-            own = own.replace(ours.spec.zone.name, made.spec.zone.name)
+            own = own.replace(_zone_of(self.manifest), _zone_of(made))
             condition["message"] = " This object leaves open: ".join((own, *others))
         return status
 
 
-def _beside(pull: AuthenticatedOriginPull, served: Sequence[str]) -> str:
-    """The first three names that lie open beside the object's own."""
-    return ", ".join(sorted(set(served) - set(pull.spec.hostname_patterns))[:3])
+def _beside(made: Manifest, served: Mapping[ObjectKey, Sequence[str]]) -> str:
+    """The first three names that lie open beside the object's own, on its controller."""
+    names = set(served[_config_map_of(made)]) - set(made["spec"]["hostnames"])
+    return ", ".join(sorted(names)[:3])
+
+
+def _config_map_of(made: Manifest) -> ObjectKey:
+    reference = made["spec"]["origins"][0]["ingressNginx"]["configMapRef"]
+    return ObjectKey(reference["namespace"], reference["name"])
+
+
+def _zone_of(made: Manifest) -> str:
+    return str(made["spec"]["zone"]["name"])
 
 
 def settled_by_hand(scene: Scene, objects: Sequence[Manifest], say: Callable[[str], None]) -> None:
@@ -113,17 +123,11 @@ def settled_by_hand(scene: Scene, objects: Sequence[Manifest], say: Callable[[st
         served[_config_map_of(one)] += one["spec"]["hostnames"]
     claims: defaultdict[ObjectKey, list[Claim]] = defaultdict(list)
     for place, one in enumerate(objects[1:], start=1):
-        where = _config_map_of(one)
-        claims[where].append(_settle(scene, pattern, one, served[where]))
+        claims[_config_map_of(one)].append(_settle(scene, pattern, one, served))
         if place % 500 == 0:
             say(f"{place} of {len(objects)} zones made")
     for where, theirs in claims.items():
         _publish(scene, where, theirs)
-
-
-def _config_map_of(one: Manifest) -> ObjectKey:
-    reference = one["spec"]["origins"][0]["ingressNginx"]["configMapRef"]
-    return ObjectKey(reference["namespace"], reference["name"])
 
 
 def _publish(scene: Scene, where: ObjectKey, claims: Sequence[Claim]) -> None:
@@ -144,7 +148,9 @@ def _publish(scene: Scene, where: ObjectKey, claims: Sequence[Claim]) -> None:
     ).raise_for_status()
 
 
-def _settle(scene: Scene, pattern: Pattern, one: Manifest, served: Sequence[str]) -> Claim:
+def _settle(
+    scene: Scene, pattern: Pattern, one: Manifest, served: Mapping[ObjectKey, Sequence[str]]
+) -> Claim:
     http, spec = scene.plane.http, one["spec"]
     namespace, name, zone_name = (
         one["metadata"]["namespace"],
@@ -191,7 +197,7 @@ def _settle(scene: Scene, pattern: Pattern, one: Manifest, served: Sequence[str]
         json={"metadata": {"annotations": {RECORD_ANNOTATION: dump(record)}}},
         headers={"Content-Type": "application/merge-patch+json"},
     ).raise_for_status()
-    status = pattern.status_of(pull, leaf, zone, certificate, served) | {"record": dump(record)}
+    status = pattern.status_of(one, leaf, zone, certificate, served) | {"record": dump(record)}
     http.patch(
         f"{path_of(namespace, name)}/status",
         json={"status": status},
