@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,7 +81,10 @@ class Loops:
         self._clock = clock
         self._health = health
         self._loops: dict[str, Loop] = {}
-        self._firsts = asyncio.Semaphore(FIRSTS_AT_ONCE)
+        self._queued: dict[str, Loop] = {}
+        """Loops of settled objects that have not begun yet, by uid."""
+        self._firsts: set[str] = set()
+        """Uids of those of them whose first visit is under way."""
         observer.objects.begin(self._see_again)
 
     # --- what the watches show --------------------------------------------------------------------
@@ -112,8 +114,11 @@ class Loops:
             loop.memory.edited = is_edited(manifest)
             loop.memory.cloudflare.retry_at = None
             loop.rouse(self._clock.monotonic_s())
-        if loop.task is None:
-            loop.task = asyncio.create_task(self._keep(meta["uid"], loop))
+        if loop.task is None and is_settled(manifest):
+            self._queued[meta["uid"]] = loop
+            self._begin_queued()
+        else:
+            self._begin(meta["uid"], loop)
 
     def _see_again(self, manifest: Manifest) -> None:
         """The list shows an object, whose watch may hang.
@@ -139,10 +144,11 @@ class Loops:
             return
         self._origins.forget(key)
         self._secrets.forget(key)
-        for loop in self._loops.values():
+        for uid, loop in self._loops.items():
             if key in loop.references:
                 loop.memory.urgent = True
                 loop.rouse(self._clock.monotonic_s())
+                self._begin(uid, loop)
 
     # --- the loops themselves ---------------------------------------------------------------------
 
@@ -162,6 +168,7 @@ class Loops:
         Returns the uids of the others that name its zone.
         """
         others: frozenset[str] = frozenset()
+        self._queued.pop(uid, None)
         if loop := self._loops.pop(uid, None):
             loop.memory.gone = True
             loop.wake.set()
@@ -203,16 +210,28 @@ class Loops:
             self._reconciler.drop(uid)
             self._observer.drop(uid, loop.memory)
 
+    def _begin(self, uid: str, loop: Loop) -> None:
+        """Begin a loop that has not begun: somebody waits for its object, or its turn has come."""
+        self._queued.pop(uid, None)
+        if loop.task is None:
+            loop.task = asyncio.create_task(self._keep(uid, loop))
+
+    def _begin_queued(self) -> None:
+        while self._queued and len(self._firsts) < FIRSTS_AT_ONCE:
+            uid = next(iter(self._queued))
+            self._firsts.add(uid)
+            self._begin(uid, self._queued[uid])
+
     async def _keep(self, uid: str, loop: Loop) -> None:
         """Visit the object again and again, until it is gone."""
-        first: AbstractAsyncContextManager[object] = self._first(loop)
         while self._loops.get(uid) is loop:
-            async with first:
-                loop.wake.clear()
-                self._health.expect(uid)
-                await self._hold(loop)
-                visit = await self._reconciler.visit(loop.key, loop.memory)
-            first = nullcontext()
+            loop.wake.clear()
+            self._health.expect(uid)
+            await self._hold(loop)
+            visit = await self._reconciler.visit(loop.key, loop.memory)
+            if uid in self._firsts:
+                self._firsts.remove(uid)
+                self._begin_queued()
             delay_s = visit.delay_s
             if visit.finished:
                 if self._loops.get(uid) is not loop or await self._release(loop):
@@ -228,10 +247,6 @@ class Loops:
             except TimeoutError:
                 loop.rouse(self._clock.monotonic_s())
         self._health.forget(uid)
-
-    def _first(self, loop: Loop) -> AbstractAsyncContextManager[object]:
-        """Where the first visit of an object waits for its turn, if nobody waits for the object."""
-        return self._firsts if is_settled(loop.memory.manifest or {}) else nullcontext()
 
     # --- the finalizer ----------------------------------------------------------------------------
 

@@ -356,3 +356,30 @@ async def test_after_a_start_settled_objects_take_turns_and_all_others_go_before
     visited.may_end.set()
     await visited.until(2 * FIRSTS_AT_ONCE + len(others))
     await loops.end()
+
+
+@pytest.mark.asyncio
+async def test_an_object_leaves_the_queue_when_somebody_begins_to_wait_for_it() -> None:
+    """It was edited, or deleted, or its Secret was changed, just after the start."""
+    visited = Visited()
+    loops = slots(reconciler=visited)
+    for number in range(FIRSTS_AT_ONCE):
+        loops.see(listed(f"settled-{number}"))
+    queued = {name: listed(name) for name in ("edited", "deleted", "named", "gone", "waiting")}
+    for manifest in queued.values():
+        loops.see(manifest)
+    await visited.until(FIRSTS_AT_ONCE)
+    assert not set(queued) & set(visited.begun)
+    loops.see(listed("edited", generation=2))
+    deleted = listed("deleted")
+    deleted["metadata"]["deletionTimestamp"] = "2026-03-01T12:00:00Z"
+    loops.see(deleted)
+    loops.wake_referrers(ObjectKey("edge", "named-aop"))
+    loops.drop("gone")
+    await visited.until(FIRSTS_AT_ONCE + 3)
+    assert set(visited.begun) & set(queued) == {"edited", "deleted", "named"}
+    visited.may_end.set()
+    await visited.until(FIRSTS_AT_ONCE + 4)
+    assert "waiting" in visited.begun
+    assert "gone" not in visited.begun
+    await loops.end()

@@ -46,11 +46,8 @@ class KeptManifest:
         Returns whether what is known now is at least as new as `manifest`.
         """
         shown = resource_version(manifest)
-        if self._packed is not None:
-            if number_of(shown) < number_of(self._version):
-                return False
-            if shown == self._version:
-                return True
+        if self._packed is not None and not is_news(shown, self._version):
+            return shown == self._version
         text = json.dumps(without_writers(manifest), separators=(",", ":"))
         self._packed, self._version = zlib.compress(text.encode(), FASTEST), shown
         self._whole = self._parsed = None
