@@ -128,6 +128,9 @@ class Http3Envoy(PlainEnvoy):
         conf["static_resources"]["clusters"] = [self._upstream()]
         (self.folder / "envoy.json").write_text(json.dumps(conf))
 
+    def ports(self) -> tuple[int, ...]:
+        return (*super().ports(), self.client_port)
+
     def _over_quic(self, listener: dict[str, Any]) -> dict[str, Any]:
         (chain,) = listener["filter_chains"]
         http = chain["filters"][0]["typed_config"]

@@ -111,7 +111,7 @@ class PlainServer(UsersServer, ABC):
         )
 
     def start(self) -> None:
-        """Run it with what stands in its folder, and wait until it listens."""
+        """Run it with what stands in its folder, and wait until it listens at each of its ports."""
         self._child = Child(
             self.running(),
             log=self.folder / "server.log",
@@ -128,9 +128,14 @@ class PlainServer(UsersServer, ABC):
         """End it; its folder stays."""
         self._child.kill(self.ends_by)
 
+    def ports(self) -> tuple[int, ...]:
+        """Where it listens: Envoy opens one after the other."""
+        return (self.https_port, self.http_port)
+
     def _listens(self) -> bool:
         assert self._child.alive, self._child.last_words()
         with suppress(OSError):
-            socket.create_connection((self.address, self.https_port), timeout=5).close()
+            for port in self.ports():
+                socket.create_connection((self.address, port), timeout=5).close()
             return True
         return False
