@@ -19,6 +19,7 @@ from builders import (
     ASKING,
     HOSTS,
     REQUIRING,
+    REVISION,
     WWW,
     at,
     claim,
@@ -70,6 +71,11 @@ STILL_TO_COME: dict[str, dict[str, Any]] = {
     "a new pod was seen only just now": {
         "origins": [origin(replicas=(SEEN, replace(replica("pod-3", REQUIRING), settled=False)))]
     },
+    "a replica runs a text that was written while it was asked": {
+        "origins": [
+            origin(replicas=(SEEN, replace(replica("pod-3", REQUIRING), revision=REVISION + 1)))
+        ]
+    },
     "a new pod was not asked about every host": {
         "origins": [origin(replicas=(SEEN, replace(SEEN, name="pod-3", hosts=SEEN.hosts[:1])))]
     },
@@ -100,6 +106,9 @@ FACTS: dict[str, dict[str, Any]] = {
     },
     "a replica runs an older text": {
         "origins": [origin(replicas=(SEEN, replica("pod-3", REQUIRING, revision=6)))]
+    },
+    "a replica runs a later text and refuses nobody": {
+        "origins": [origin(replicas=(SEEN, replica("pod-3", ASKING, revision=REVISION + 1)))]
     },
     "no replica is left": {"origins": [origin(replicas=())]},
     "a host comes without a certificate": {

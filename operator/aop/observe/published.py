@@ -7,7 +7,7 @@ reports what it has seen.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, KeysView, Mapping
+from collections.abc import Collection, Iterator, KeysView, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -62,6 +62,9 @@ class PublishedMemory:
     disturbance: Disturbance = field(default_factory=Disturbance)
     _entries: dict[str, tuple[object, int]] = field(default_factory=dict)
     """By host, what the published text says of it, and the first revision that says so."""
+    _since: dict[str, tuple[int, datetime]] = field(default_factory=dict)
+    """By the uid of the object, since which revision its claim reads as it does, and when that was
+    read or written. It is known of every claim, also before its object looks."""
     _followed: dict[str, Followed] = field(default_factory=dict)
     """By the uid of the object."""
     _claimants: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -77,6 +80,7 @@ class PublishedMemory:
         before = self.published
         if published is not before:
             self.published, self._claimants = published, _by_zone(published)
+            self._since = dict(self._standing_since(before, now)) if published.intact else {}
         self.path_token = published.path_token or self.path_token
         if self._says(before) == self._says(published):
             return False
@@ -85,6 +89,15 @@ class PublishedMemory:
         if not published.intact:
             self._entries.clear()
         return not published.intact
+
+    def _standing_since(
+        self, before: Published, now: datetime
+    ) -> Iterator[tuple[str, tuple[int, datetime]]]:
+        revision = self.published.revision
+        for uid, entry in self.published.entries.items():
+            known = self._since.get(uid)
+            same = known and known[0] <= revision and before.claim_of(uid) == entry.claim
+            yield uid, known if known and same else (revision, now)
 
     @staticmethod
     def _says(published: Published) -> tuple[object, ...]:
@@ -110,15 +123,15 @@ class PublishedMemory:
         """
         followed = self._followed.setdefault(uid, Followed())
         published = self.published
-        claim = published.claim_of(uid)
+        claim, since = published.claim_of(uid), self._since.get(uid)
+        begun_anew = (
+            since[0] != followed.since if since else (followed.since or 0) > published.revision
+        )
         mended_or_damaged = (followed.since is None) is published.intact
-        if (
-            claim != followed.claim
-            or mended_or_damaged
-            or (followed.since or 0) > published.revision
-        ):
-            followed.claim, followed.since = claim, published.revision if published.intact else None
-            followed.published_at, followed.applied_at = self.changed_at, None
+        if claim != followed.claim or mended_or_damaged or begun_anew:
+            first, followed.published_at = since or (published.revision, self.changed_at)
+            followed.claim, followed.since = claim, first if published.intact else None
+            followed.applied_at = None
         followed.decided_on = published.as_seen_by(uid)
         followed.written = published.standing.get(uid) or followed.written
         return followed

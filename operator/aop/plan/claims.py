@@ -81,6 +81,11 @@ def _not_yet(replica: ObservedReplica, origin: ObservedOrigin, claim: Claim) -> 
         odd = next((f", as {b.host} answers {b.odd}" for b in replica.hosts if b.odd), "")
         shown = f"no revision{odd}" if replica.revision is None else f"revision {replica.revision}"
         return f"has shown {shown} only once so far" if current else f"shows {shown}"
+    return _differs(replica, origin, claim)
+
+
+def _differs(replica: ObservedReplica, origin: ObservedOrigin, claim: Claim) -> str:
+    """At which host the replica does not do what the claim says, and how; empty if at none."""
     seen, pins = {b.host: b for b in replica.hosts}, {pin.sha256 for pin in claim.pins}
     for host in origin.hosts:
         if host not in seen:
@@ -105,12 +110,16 @@ def shows_otherwise(replica: ObservedReplica, origin: ObservedOrigin) -> bool:
     """Whether the replica has answered, and does not show the claim.
 
     What it was not asked yet shows nothing: the revision of a new pod, one that was seen only just
-    now, a host whose turn is still to come. Nor does a question that it did not answer.
+    now, a host whose turn is still to come. Nor does a question that it did not answer, or a
+    revision later than the one that was read: while the replica was asked, somebody wrote.
     """
-    claim = configured(origin).claim
+    published = configured(origin)
+    claim = published.claim
     if claim is None or (replica.revision is None and not replica.settled):
         return False
     asked = replace(origin, hosts=tuple(host for host in origin.hosts if replica.seen(host)))
+    if replica.revision is not None and replica.revision > published.revision:
+        return bool(_differs(replica, asked, claim))
     return bool(_not_yet(replace(replica, settled=True, error=None), asked, claim))
 
 
