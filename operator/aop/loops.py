@@ -30,7 +30,7 @@ Manifest = dict[str, Any]
 
 REMOVAL_RECHECK_S = 10.0
 """How long a removal rests at most: somebody waits for it."""
-FIRSTS_AT_ONCE = 64
+FIRSTS_AT_ONCE = 8
 """Settled objects whose first visit is under way. After a start thousands wait for theirs: an
 object takes many times the memory then, and those for which somebody waits go before all."""
 RESTS_S = 5.0
@@ -169,6 +169,7 @@ class Loops:
         """
         others: frozenset[str] = frozenset()
         self._queued.pop(uid, None)
+        self._end_first(uid)
         if loop := self._loops.pop(uid, None):
             loop.memory.gone = True
             loop.wake.set()
@@ -222,6 +223,12 @@ class Loops:
             self._firsts.add(uid)
             self._begin(uid, self._queued[uid])
 
+    def _end_first(self, uid: str) -> None:
+        """An object has had its first visit, or is gone: the next one's turn has come."""
+        if uid in self._firsts:
+            self._firsts.remove(uid)
+            self._begin_queued()
+
     async def _keep(self, uid: str, loop: Loop) -> None:
         """Visit the object again and again, until it is gone."""
         while self._loops.get(uid) is loop:
@@ -229,9 +236,7 @@ class Loops:
             self._health.expect(uid)
             await self._hold(loop)
             visit = await self._reconciler.visit(loop.key, loop.memory)
-            if uid in self._firsts:
-                self._firsts.remove(uid)
-                self._begin_queued()
+            self._end_first(uid)
             delay_s = visit.delay_s
             if visit.finished:
                 if self._loops.get(uid) is not loop or await self._release(loop):

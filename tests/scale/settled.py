@@ -85,6 +85,7 @@ class Pattern:
             (self.pin.short, leaf.leaf.pin.short),
             (str(self.certificate["serial_number"]), str(certificate["serial_number"])),
             (record.zone_id, zone["id"]),
+            (self.manifest["status"]["zone"]["accountId"], zone["account"]["id"]),
             (str(_config_map_of(self.manifest)), str(_config_map_of(made))),
         ):
             text = text.replace(before, after)

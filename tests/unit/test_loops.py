@@ -383,3 +383,18 @@ async def test_an_object_leaves_the_queue_when_somebody_begins_to_wait_for_it() 
     assert "waiting" in visited.begun
     assert "gone" not in visited.begun
     await loops.end()
+
+
+@pytest.mark.asyncio
+async def test_an_object_that_goes_before_its_first_visit_leaves_its_place_to_the_next() -> None:
+    visited = Visited()
+    loops = slots(reconciler=visited)
+    for number in range(FIRSTS_AT_ONCE):
+        loops.see(listed(f"settled-{number}"))
+    loops.see(listed("next"))
+    for number in range(FIRSTS_AT_ONCE):
+        loops.drop(f"settled-{number}")
+    await visited.until(1)
+    assert visited.begun == ["next"]
+    visited.may_end.set()
+    await loops.end()
