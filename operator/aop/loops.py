@@ -93,14 +93,15 @@ class Loops:
         """The watch shows an object as it is now; the object has a loop from its first sight on.
 
         It has none if it is being deleted without our finalizer: then nothing of ours has to be put
-        back.
+        back. What a list or a watch shows too late changes nothing.
         """
         meta = manifest["metadata"]
         if is_deleting(manifest) and not is_held(manifest):
             self.lose(meta["uid"])
             return
         loop = self.loop(meta["uid"], ObjectKey(meta["namespace"], meta["name"]))
-        loop.memory.learn(manifest, self._clock.monotonic_s())
+        if not loop.memory.learn(manifest, self._clock.monotonic_s()):
+            return
         self.wake_all(self._observer.objects.learn(manifest))
         loop.references = references(loop.key, manifest.get("spec") or {})
         seen = (

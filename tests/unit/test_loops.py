@@ -386,6 +386,21 @@ async def test_an_object_leaves_the_queue_when_somebody_begins_to_wait_for_it() 
 
 
 @pytest.mark.asyncio
+async def test_what_a_list_shows_too_late_changes_nothing() -> None:
+    """The list of all objects may be older than what the watch has shown since it was asked for."""
+    loops = slots(reconciler=Visited())
+    edited = listed("edited", generation=2)
+    edited["metadata"]["resourceVersion"] = "2"
+    loops.see(edited)
+    loop = loops.loop("edited", ObjectKey("edge", "edited"))
+    seen = loop.seen
+    loops.see(listed("edited"))
+    assert loop.seen == seen
+    assert loop.memory.edited
+    await loops.end()
+
+
+@pytest.mark.asyncio
 async def test_an_object_that_goes_before_its_first_visit_leaves_its_place_to_the_next() -> None:
     visited = Visited()
     loops = slots(reconciler=visited)

@@ -229,10 +229,12 @@ class Memory:
         """The object as its watch or our own last write has shown it; None: it is to be read."""
         return self.kept.whole
 
-    def learn(self, manifest: dict[str, Any], now_s: float) -> None:
+    def learn(self, manifest: dict[str, Any], now_s: float) -> bool:
         """The object as a watch or a write has shown it, unless something newer is known.
 
-        `now_s` is monotonic.
+        `now_s` is monotonic. Returns whether nothing newer is known.
         """
-        if self.kept.keep(manifest):
+        current = self.kept.keep(manifest)
+        if current:
             self.shown_s = now_s
+        return current
