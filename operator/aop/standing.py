@@ -11,16 +11,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 from aop.api import ConditionType, Status
-from aop.errors import Reason, plain
+from aop.errors import Reason
 from aop.observed import Configured, Observed, ObservedOrigin, Unknown
 from aop.plan.claims import shows_otherwise
 from aop.plan.facts import configured, in_scope, proven, replicas, wanted_leaf
 from aop.status import (
-    LONGEST,
     REPROVING,
     certificate_deployed,
     certificate_ready,
-    fulfilled,
+    still_tells,
     zone_enabled,
 )
 from aop.steps import Done, Step, Wait
@@ -58,7 +57,7 @@ def yet_to_be_seen(o: Observed, step: Step, previous: Status) -> bool:
             any(arrives_otherwise(o, host) for host in hosts),
             any(is_otherwise_at(o, origin) for origin in o.origins),
             all(isinstance(origin.configured, Configured) for origin in o.origins)
-            and plain(fulfilled(o), LONGEST) != ready.message,
+            and not still_tells(o, ready.message),
         )
     )
 

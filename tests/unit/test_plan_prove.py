@@ -25,7 +25,8 @@ from aop.plan import next_step
 from aop.plan.claims import digest
 from aop.plan.facts import proven
 from aop.record import dump, load
-from aop.status import fulfilled, status_of
+from aop.status import status_of
+from aop.status.ready import fulfilled
 from aop.steps import Delete, Done, Note, Publish, Wait
 from aop.terms import Claim, Mode
 from builders import (

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from aop.api import Status
+from aop.api import ConditionType, Status
 from aop.errors import Reason
 from aop.observed import NONE, Evidence, Limits, ObservedReplica, Unknown
 from aop.plan import next_step
 from aop.standing import NO_ANSWER_S, is_only_postponed, stands_for, yet_to_be_seen
 from aop.status import status_of
+from aop.terms import Mode
 from builders import (
     APEX,
     ASKING,
@@ -163,6 +164,24 @@ def test_a_host_that_was_unproven_before_stands_as_it_was_when_all_was_seen() ->
     past = [evidence(WWW, NONE, direct=True)]
     before = when_all_was_seen(**world, evidence=[evidence(APEX), *past])
     assert stands({**world, "evidence": [evidence(APEX, lasting_s=20), *past]}, before)
+
+
+@pytest.mark.parametrize("enforcement", ["Request", "Optional", "Require"])
+@pytest.mark.parametrize(
+    "before", [{"evidence": BEGUN}, {"zone": AWAY}], ids=["proving", "by the edge"]
+)
+def test_what_was_being_looked_at_when_the_object_was_told_ready_is_no_difference(
+    enforcement: str, before: dict[str, Any]
+) -> None:
+    """The operator ended while it proved again, or while Cloudflare did not answer."""
+    mode: dict[str, Any] = {"spec": {"enforcement": enforcement}}
+    if enforcement != "Require":
+        mode["origins"] = [origin(ASKING if enforcement == "Request" else claim(Mode.OPTIONAL))]
+    previous = when_all_was_seen(**mode, **before)
+    ready = previous.condition(ConditionType.READY)
+    assert ready is not None
+    assert ready.status == "True"
+    assert stands({**mode, "zone": POSTPONED, "evidence": UNASKED}, previous)
 
 
 def patience(**world: Any) -> timedelta:

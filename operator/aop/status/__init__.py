@@ -13,7 +13,7 @@ from aop.api import Condition, ConditionType, Status
 from aop.errors import Reason, plain
 from aop.observed import Observed, Record
 from aop.record import dump
-from aop.status.assessment import Assessment
+from aop.status.assessment import LONGEST, Assessment
 from aop.status.changes import merge_patch, without_rays
 from aop.status.parts import (
     alerts_status,
@@ -26,7 +26,7 @@ from aop.status.parts import (
     telling,
     zone_status,
 )
-from aop.status.ready import REPROVING, fulfilled, kstatus, summary
+from aop.status.ready import REPROVING, kstatus, still_tells, summary
 from aop.status.truths import (
     alerts_configured,
     certificate_deployed,
@@ -39,22 +39,18 @@ from aop.status.truths import (
 from aop.steps import Block, Step, Wait
 
 __all__ = [
-    "LONGEST",
     "REPROVING",
     "certificate_deployed",
     "certificate_ready",
     "enforcement_of",
     "failed",
-    "fulfilled",
     "merge_patch",
     "status_of",
+    "still_tells",
     "telling",
     "without_rays",
     "zone_enabled",
 ]
-
-LONGEST = 2000
-"""How many characters a message may have."""
 
 
 def status_of(o: Observed, step: Step, previous: Status) -> Status:

@@ -9,6 +9,9 @@ from aop.errors import Reason
 
 Truth = Literal["True", "False", "Unknown"]
 
+LONGEST = 2000
+"""How many characters a message may have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Assessment:

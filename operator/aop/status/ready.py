@@ -11,7 +11,7 @@ from dataclasses import replace
 from aop.api import (
     ConditionType,
 )
-from aop.errors import Reason
+from aop.errors import Reason, plain
 from aop.observed import (
     LeftOut,
     Observed,
@@ -29,7 +29,7 @@ from aop.plan.facts import (
 )
 from aop.plan.prove import why_unproven
 from aop.reasons import NO_ACTION
-from aop.status.assessment import Assessment
+from aop.status.assessment import LONGEST, Assessment
 from aop.steps import Block, Done, Step, Wait
 from aop.terms import Mode
 
@@ -37,6 +37,8 @@ MOST_NAMED = 8
 """How many hosts, and how many open names, one message names; status.hosts lists more."""
 REPROVING = frozenset({Reason.WAITING_FOR_PROOF, Reason.EDGE_SILENT, Reason.EDGE_NOT_PROVEN})
 """Waits in which what is enforced stays enforced: for silence or a restart, not for a loss."""
+PROVING_AGAIN = "The operator is proving this again through the edge."
+SHOWN_BY_THE_EDGE = "Requests through the edge show it, although Cloudflare's API does not answer."
 
 
 def summary(o: Observed, step: Step, findings: dict[ConditionType, Assessment]) -> Assessment:
@@ -69,13 +71,13 @@ def summary(o: Observed, step: Step, findings: dict[ConditionType, Assessment]) 
             return Assessment(
                 "True",
                 Reason.READY,
-                f"{fulfilled(o)} The operator is proving this again through the edge. {sentence_of(o, step)}",
+                f"{fulfilled(o)} {PROVING_AGAIN} {sentence_of(o, step)}",
             )
         if findings[ConditionType.ENFORCED].truth == "True" and shown_by_the_edge(o):
             return Assessment(
                 "True",
                 Reason.READY,
-                f"{fulfilled(o)} Requests through the edge show it, although Cloudflare's API does not answer. {sentence_of(o, step)}",
+                f"{fulfilled(o)} {SHOWN_BY_THE_EDGE} {sentence_of(o, step)}",
             )
         return Assessment("False", step.reason, sentence_of(o, step))
     return Assessment("False", Reason.PROGRESSING, sentence_of(o, step))
@@ -163,6 +165,18 @@ def fulfilled(o: Observed) -> str:
         proven_ones = f"{len(hosts) - len(unproven)} of {total} hosts"
         holds = f"{goal.format(where=proven_ones)}. The others refuse nobody: {named}."
     return holds + unseen(o) + worthless(o) + beside(o)
+
+
+def still_tells(o: Observed, message: str) -> bool:
+    """Whether the message of an object that was Ready tells what is fulfilled now.
+
+    It may say besides what was looked at when it was written.
+    """
+    now = fulfilled(o)
+    return message == plain(now, LONGEST) or any(
+        message.startswith(plain(f"{now} {looked_at}", LONGEST))
+        for looked_at in (PROVING_AGAIN, SHOWN_BY_THE_EDGE)
+    )
 
 
 def all_of(hosts: Sequence[str]) -> str:
