@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from itertools import count
+from typing import Any
 
 import pytest
 
-from sandbox.composition import Layout
-from sandbox.scene import Scene, name_of
+from aop.cluster.client import PAGE
+from aop.loops import RESTS_S
+from aop.terms.names import FINALIZER
+from sandbox.composition import Layout, ingress
+from sandbox.following import Following
+from sandbox.scene import NAMESPACE, Scene, name_of, path_of
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(300)]
@@ -53,4 +59,78 @@ def test_a_pod_that_one_look_meets_is_counted_by_all(scene: Scene) -> None:
         lambda: replicas(scene, other) == before[1] + 1,
         within_s=WITHIN_S,
         describe=lambda: f"the other one to count it too:\n{scene.summary(name_of(other))}",
+    )
+
+
+def until_at_rest(scene: Scene) -> None:
+    """Wait until nobody has been looked at for so long that what is kept for a look is dropped."""
+    last, since = scene.operator.measured("aop_visit_duration_seconds_count"), time.monotonic()
+
+    def rests() -> bool:
+        nonlocal last, since
+        if (now := scene.operator.measured("aop_visit_duration_seconds_count")) != last:
+            last, since = now, time.monotonic()
+        return time.monotonic() - since > 2 * RESTS_S
+
+    until(rests, within_s=WITHIN_S, describe="nobody to be looked at")
+
+
+def test_what_a_tool_strips_is_put_back_and_nothing_else_is_told(scene: Scene) -> None:
+    """A colleague replaces the object by the file in their repository, which has neither our finalizer nor our record.
+
+    The status has the record, too (docs/adr/0017).
+    """
+    stripped, other = ZONES
+    path = path_of(NAMESPACE, name_of(stripped))
+    until_at_rest(scene)
+    before = scene.object(name_of(stripped)) or {}
+    revision = scene.sandbox.config_map()["metadata"]["annotations"]["aop-operator.dev/revision"]
+    changes = len(scene.changes_at_cloudflare())
+    states: list[dict[str, Any]] = []
+    with Following(scene.plane, path_of(NAMESPACE), lambda _, seen: states.append(seen)):
+        meta = {
+            key: value
+            for key, value in before["metadata"].items()
+            if key in {"name", "namespace", "uid", "resourceVersion"}
+        }
+        scene.plane.http.put(path, json=before | {"metadata": meta}).raise_for_status()
+        until(
+            lambda: (
+                FINALIZER
+                in (scene.object(name_of(stripped)) or {})["metadata"].get("finalizers", ())
+            ),
+            within_s=WITHIN_S,
+            describe=lambda: f"it to be held again\n{scene.summary(name_of(stripped))}",
+        )
+        until_at_rest(scene)
+    theirs = [one for one in states if one["metadata"]["name"] == name_of(stripped)]
+    assert {str(one["status"]) for one in theirs} == {str(before["status"])}
+    others = [one for one in states if one["metadata"]["name"] == name_of(other)]
+    assert len({one["metadata"]["resourceVersion"] for one in others}) <= 1
+    now = scene.sandbox.config_map()["metadata"]["annotations"]["aop-operator.dev/revision"]
+    assert (now, len(scene.changes_at_cloudflare())) == (revision, changes)
+
+
+def test_an_ingress_is_noticed_however_many_stand_before_it(scene: Scene) -> None:
+    """Others have so many that the API server lists them page by page; a colleague's comes on the last one."""
+    (zone, other), crowd, late = ZONES, "a-crowd", "late.example.org"
+    scene.plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": crowd}})
+    for number in range(PAGE + 1):
+        manifest = ingress(f"h{number}.example.org", crowd)
+        manifest["spec"]["ingressClassName"] = "somebody-elses"
+        scene.plane.http.post(
+            f"/apis/networking.k8s.io/v1/namespaces/{crowd}/ingresses", json=manifest
+        ).raise_for_status()
+    scene.plane.apply(ingress(late))
+    windows = (f"{seconds}s" for seconds in count(21))
+
+    def is_named() -> bool:
+        scene.patch({"verification": {"window": next(windows)}}, name_of(other))
+        return late in scene.condition("Ready", name_of(zone))["message"]
+
+    until(
+        is_named,
+        within_s=WITHIN_S,
+        every_s=2.0,
+        describe=lambda: f"{late} to be named\n{scene.summary(name_of(zone))}",
     )
