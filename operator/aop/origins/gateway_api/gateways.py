@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aop.errors import plain
+from aop.origins.attached import Listener, listeners_in
 from aop.origins.gateway_api.proxies import serving_a_class
 from aop.origins.served import is_under
 from aop.origins.sites import Json
 from aop.terms import ObjectKey
 
-GROUP = "gateway.networking.k8s.io"
-GATEWAY, LISTENER_SET = "Gateway", "ListenerSet"
 CONTROLLERS = "gateway.envoyproxy.io/"
 """How the names of Envoy Gateway's controllers begin (facts: envoy-gateway#whose-a-gateway-is)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """One of the listeners of a Gateway or of a ListenerSet."""
-
-    name: str
-    port: int
-    hostname: str
-    """A name or a wildcard; empty: it accepts every name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +81,3 @@ def narrower(one: str, other: str) -> str | None:
     if is_under(one, (other,)):
         return one
     return other if is_under(other, (one,)) else None
-
-
-def listeners_in(manifest: Json) -> Iterator[Listener]:
-    """Those that a Gateway or a ListenerSet has."""
-    for one in (manifest.get("spec") or {}).get("listeners") or ():
-        hostname = str(one.get("hostname") or "").lower()
-        yield Listener(str(one.get("name")), int(one.get("port") or 0), hostname)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from aop.origins.gateway_api.gateways import GATEWAY
+from aop.origins.attached import GATEWAY
 from aop.origins.sites import Json, Rejection
 
 _OF_A_SCRIPT = "Lua: "

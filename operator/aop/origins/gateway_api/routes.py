@@ -11,14 +11,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from aop.origins.gateway_api.gateways import (
+from aop.origins.attached import (
     GATEWAY,
-    GROUP,
     LISTENER_SET,
     Listener,
+    above,
     listeners_in,
-    narrower,
+    parents_of,
+    referred,
 )
+from aop.origins.gateway_api.gateways import narrower
 from aop.origins.pods import key_of
 from aop.origins.served import Names, Service, Way, Ways
 from aop.origins.sites import Json
@@ -48,7 +50,7 @@ class Routes:
         """By each name, sentences about Gateways that serve the same route."""
         for kind, route in routes:
             title = f"{kind} {key_of(route)}"
-            refs = list(_parents_of(route))
+            refs = list(parents_of(route))
             names = {
                 name
                 for ref in refs
@@ -101,21 +103,17 @@ class Routes:
 
     def _gateway_of(self, route: Json, ref: Mapping[str, Any]) -> ObjectKey | None:
         """Which Gateway a route is attached to; None: to something else."""
-        kind, key = _target_of(route, ref)
-        if kind == GATEWAY:
-            return key
+        kind, key = referred(route, ref)
         between = self._sets.get(key) if kind == LISTENER_SET else None
-        if between is None:
-            return None
-        above = (between.get("spec") or {}).get("parentRef") or {}
-        kind, key = _target_of(between, above)
+        if between is not None:
+            kind, key = above(between)
         return key if kind == GATEWAY else None
 
     def _listeners_at(
         self, route: Json, ref: Mapping[str, Any], of_gateway: Collection[Listener] | None
     ) -> Collection[Listener] | None:
         """The listeners to which it is attached there; None: nobody knows."""
-        kind, key = _target_of(route, ref)
+        kind, key = referred(route, ref)
         return tuple(listeners_in(self._sets[key])) if kind == LISTENER_SET else of_gateway
 
     def _taking(self, host: str) -> str | None:
@@ -126,17 +124,6 @@ class Routes:
         above = host.split(".")
         names = (host, *(f"*.{'.'.join(above[n:])}" for n in range(1, len(above))), "")
         return next((name for name in names if name in self._elsewhere), None)
-
-
-def _parents_of(route: Json) -> Iterator[Mapping[str, Any]]:
-    yield from (route.get("spec") or {}).get("parentRefs") or ()
-
-
-def _target_of(route: Json, ref: Mapping[str, Any]) -> tuple[str | None, ObjectKey]:
-    """The kind and place of what is referred to; None: it is of another group."""
-    kind = str(ref.get("kind", GATEWAY)) if ref.get("group", GROUP) == GROUP else None
-    namespace = str(ref.get("namespace") or key_of(route).namespace)
-    return kind, ObjectKey(namespace, str(ref.get("name")))
 
 
 def _is_refused(route: Json, ref: Mapping[str, Any]) -> bool:
@@ -150,7 +137,7 @@ def _is_refused(route: Json, ref: Mapping[str, Any]) -> bool:
 
 
 def _place(ref: Mapping[str, Any], route: Json) -> tuple[object, ...]:
-    return _target_of(route, ref), ref.get("sectionName"), ref.get("port")
+    return referred(route, ref), ref.get("sectionName"), ref.get("port")
 
 
 def _names_of(

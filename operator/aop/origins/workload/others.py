@@ -10,9 +10,20 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from aop.errors import plain
+from aop.origins.attached import (
+    GATEWAY,
+    LISTENER_SET,
+    Listener,
+    Referred,
+    above,
+    listeners_in,
+    mappings,
+    parents_of,
+    referred,
+)
 from aop.origins.pods import key_of
 from aop.origins.sites import Json
-from aop.terms import ObjectKey, covers
+from aop.terms import covers
 
 INGRESS_CONTROLLERS = frozenset({"traefik.io/ingress-controller", "k8s.io/ingress-nginx"})
 """Whose Ingresses Traefik can serve (facts: traefik#ingresses-and-routes-of-the-gateway-api)."""
@@ -49,16 +60,14 @@ class TraefikGateways:
     ) -> None:
         """`classes` are GatewayClasses; None: nobody knows whose a Gateway is."""
         ours = None if classes is None else {*_named_by(classes, GATEWAY_CONTROLLER)}
-        self._listeners: dict[tuple[str, ObjectKey], dict[str, str]] = {
-            ("Gateway", key_of(one)): _listeners_of(one)
+        self._listeners: dict[Referred, tuple[Listener, ...]] = {
+            (GATEWAY, key_of(one)): tuple(listeners_in(one))
             for one in gateways
             if ours is None or _spec_of(one).get("gatewayClassName") in ours
         }
         for one in listener_sets:
-            parent = _spec_of(one).get("parentRef")
-            above = _reference(one, parent if isinstance(parent, Mapping) else {})
-            if above in self._listeners:
-                self._listeners["ListenerSet", key_of(one)] = _listeners_of(one)
+            if above(one) in self._listeners:
+                self._listeners[LISTENER_SET, key_of(one)] = tuple(listeners_in(one))
 
     def past(self, kind: str, routes: Iterable[Json], patterns: Collection[str]) -> Iterator[str]:
         """A sentence about each route of theirs that may take requests of these hosts."""
@@ -68,14 +77,14 @@ class TraefikGateways:
     def _hosts_of(self, route: Json) -> Iterator[str]:
         """Its own names; if it has none, those of the listeners to which it is attached."""
         spec = _spec_of(route)
-        for ref in _mappings(spec.get("parentRefs")):
-            listeners = self._listeners.get(_reference(route, ref))
+        for ref in parents_of(route):
+            listeners = self._listeners.get(referred(route, ref))
             if listeners is None:
                 continue
             section = ref.get("sectionName")
-            above = [name for one, name in listeners.items() if section in {None, one}]
+            theirs = [one.hostname for one in listeners if section in {None, one.name}]
             own = spec.get("hostnames")
-            yield from (own if isinstance(own, list) and own else above)
+            yield from (own if isinstance(own, list) and own else theirs)
 
 
 def _about(
@@ -95,18 +104,10 @@ def _meet(host: str, pattern: str) -> bool:
 
 def _hosts_of(ingress: Json) -> Iterator[object]:
     spec = _spec_of(ingress)
-    for rule in _mappings(spec.get("rules")):
+    for rule in mappings(spec.get("rules")):
         yield rule.get("host")
     if spec.get("defaultBackend"):
         yield _ANY
-
-
-def _listeners_of(manifest: Json) -> dict[str, str]:
-    """The hostname of each listener, by its name."""
-    return {
-        str(one.get("name")): str(one.get("hostname") or _ANY)
-        for one in _mappings(_spec_of(manifest).get("listeners"))
-    }
 
 
 def _named_by(classes: Iterable[Json], controller: str) -> Iterator[str]:
@@ -115,18 +116,6 @@ def _named_by(classes: Iterable[Json], controller: str) -> Iterator[str]:
             yield str(one["metadata"]["name"])
 
 
-def _reference(manifest: Json, ref: Mapping[str, Any]) -> tuple[str, ObjectKey]:
-    """The kind and place of what an object refers to."""
-    namespace = str(ref.get("namespace") or key_of(manifest).namespace)
-    return str(ref.get("kind") or "Gateway"), ObjectKey(namespace, str(ref.get("name")))
-
-
 def _spec_of(manifest: Json) -> Mapping[str, Any]:
     spec = manifest.get("spec")
     return spec if isinstance(spec, Mapping) else {}
-
-
-def _mappings(written: object) -> Iterator[Mapping[str, Any]]:
-    for one in written if isinstance(written, list) else ():
-        if isinstance(one, Mapping):
-            yield one
