@@ -108,6 +108,8 @@ def past(one: Json, classes: Sequence[Json] | None = GATEWAY_CLASSES) -> str | N
         (route(HOST, of={"name": "more", "kind": "ListenerSet"}), None),
         (route(HOST, of={"name": "theirs"}), None),
         (route(HOST, of={"name": "gone"}), None),
+        (route(HOST, of={"name": "edge", "group": "mesh.example.org"}), None),
+        (route(HOST, of={"name": "edge", "group": "gateway.networking.k8s.io"}), HOST),
         (placed("app", {"parentRefs": "x", "hostnames": 3}), None),
         (placed("app", None), None),
     ],
