@@ -52,13 +52,14 @@ class Shown:
         self.loops: Loops | None = None
 
     def see(self, kind: Kind, type_: str | None, manifest: dict[str, Any]) -> None:
-        """A watch shows an object; `type_` is that of its event."""
+        """A watch shows an object; `type_` is that of its event, None while it lists all."""
         if self.loops is None:
             return
         meta = manifest["metadata"]
         if kind is not Kind.AUTHENTICATED_ORIGIN_PULL:
             key = ObjectKey(meta["namespace"], meta["name"])
-            self.loops.wake_referrers(key, meta["resourceVersion"] if type_ != "DELETED" else "")
+            version = meta["resourceVersion"] if type_ != "DELETED" else ""
+            self.loops.wake_referrers(key, version, listed=type_ is None)
         elif type_ == "DELETED":
             self.loops.lose(meta["uid"])
         else:

@@ -135,18 +135,18 @@ class Loops:
             self.wake_all(self.drop(uid))
             self._orphans.look_soon()
 
-    def wake_referrers(self, key: ObjectKey, version: str = "") -> None:
+    def wake_referrers(self, key: ObjectKey, version: str = "", *, listed: bool = False) -> None:
         """A Secret or ConfigMap has changed: objects that name it look again, and read it anew.
 
-        Nobody needs to be told of what we have written ourselves: then it has the resourceVersion
-        `version`.
+        Nobody needs to be told of what was read or written at the resourceVersion `version`. What a
+        watch has only `listed`, as it begins, is no news to an object that has not looked yet.
         """
-        if self._origins.knows(key, version):
+        if self._origins.knows(key, version) or self._secrets.knows(key, version):
             return
         self._origins.forget(key)
         self._secrets.forget(key)
         for uid, loop in self._loops.items():
-            if key in loop.references:
+            if key in loop.references and not (listed and loop.task is None):
                 loop.memory.urgent = True
                 loop.rouse(self._clock.monotonic_s())
                 self._begin(uid, loop)

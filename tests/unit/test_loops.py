@@ -240,7 +240,7 @@ async def test_whoever_names_what_changed_is_woken_and_it_is_read_anew() -> None
 
     for _ in range(2):
         await look()
-    loops.wake_referrers(TOKEN)
+    loops.wake_referrers(TOKEN, "2")
     assert (mine.wake.is_set(), other.wake.is_set()) == (True, False)
     assert (mine.memory.urgent, other.memory.urgent) == (True, False)
     await look()
@@ -374,7 +374,7 @@ async def test_an_object_leaves_the_queue_when_somebody_begins_to_wait_for_it() 
     deleted = listed("deleted")
     deleted["metadata"]["deletionTimestamp"] = "2026-03-01T12:00:00Z"
     loops.see(deleted)
-    loops.wake_referrers(ObjectKey("edge", "named-aop"))
+    loops.wake_referrers(ObjectKey("edge", "named-aop"), "2")
     loops.drop("gone")
     await visited.until(FIRSTS_AT_ONCE + 3)
     assert set(visited.begun) & set(queued) == {"edited", "deleted", "named"}
@@ -382,6 +382,24 @@ async def test_an_object_leaves_the_queue_when_somebody_begins_to_wait_for_it() 
     await visited.until(FIRSTS_AT_ONCE + 4)
     assert "waiting" in visited.begun
     assert "gone" not in visited.begun
+    await loops.end()
+
+
+@pytest.mark.asyncio
+async def test_what_a_watch_lists_as_it_begins_is_no_news_to_who_has_not_looked_yet() -> None:
+    """After a start it lists every Secret and ConfigMap, and all objects would leave the queue."""
+    visited = Visited()
+    loops = slots(reconciler=visited)
+    for number in range(FIRSTS_AT_ONCE):
+        loops.see(listed(f"settled-{number}"))
+    loops.see(listed("queued"))
+    loops.wake_referrers(ObjectKey("edge", "queued-aop"), "7", listed=True)
+    await visited.until(FIRSTS_AT_ONCE)
+    assert "queued" not in visited.begun
+    loops.wake_referrers(ObjectKey("edge", "queued-aop"), "8")
+    await visited.until(FIRSTS_AT_ONCE + 1)
+    assert "queued" in visited.begun
+    visited.may_end.set()
     await loops.end()
 
 

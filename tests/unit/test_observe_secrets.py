@@ -194,3 +194,21 @@ async def test_a_secret_that_nobody_names_any_more_is_forgotten() -> None:
     await asking.data(ObjectKey("edge", "other"), after_s=FORGOTTEN_S)
     assert set(asking.secrets._named) == {ObjectKey("edge", "other")}
     assert set(asking.secrets._unwatched) == {ObjectKey("edge", "other")}
+
+
+@pytest.mark.asyncio
+async def test_a_secret_is_known_at_the_version_at_which_it_was_read() -> None:
+    """Its watch lists it once more as it begins, and reports what was just read."""
+    asking = AskingObjects()
+    assert not asking.secrets.knows(KEY, "")
+    await asking.data()
+    assert asking.secrets.knows(KEY, ""), "that there is none"
+    asking.api.has(KEY)
+    asking.api.there[KEY]["metadata"]["resourceVersion"] = "7"
+    asking.secrets.forget(KEY)
+    await asking.data()
+    assert [asking.secrets.knows(KEY, version) for version in ("7", "8", "")] == [
+        True,
+        False,
+        False,
+    ]

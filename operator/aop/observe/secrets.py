@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from aop.clock import Clock
 from aop.cluster import Cluster
+from aop.observe.kept import resource_version
 from aop.observe.source import Known, Source
 from aop.observed import Unknown
 from aop.settings import Settings
@@ -35,6 +36,8 @@ class Secret:
 
     data: Mapping[str, str] | None
     """None: it does not exist."""
+    version: str = ""
+    """Its resourceVersion; empty: it does not exist."""
     watched: bool = False
     """Whether a watch reports its changes."""
 
@@ -79,6 +82,12 @@ class Secrets:
         )
         return known if isinstance(known, Unknown) else known.value.data
 
+    def knows(self, key: ObjectKey, version: str) -> bool:
+        """Whether the Secret was read at that resourceVersion; empty: that there is none."""
+        named = self._named.get(key)
+        known = named.source.last if named else None
+        return isinstance(known, Known) and known.value.version == version
+
     def forget(self, key: ObjectKey) -> None:
         """It has changed, or we have written it: the next look reads it and waits for that."""
         if named := self._named.get(key):
@@ -93,7 +102,9 @@ class Secrets:
                 self._unwatched.discard(key)
             else:
                 self._unwatched.add(key)
-            return Secret(None if manifest is None else manifest.get("data") or {}, watched)
+            if manifest is None:
+                return Secret(None)
+            return Secret(manifest.get("data") or {}, resource_version(manifest), watched)
 
         return Source(f"Secret {key}", read, self._clock)
 
