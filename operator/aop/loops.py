@@ -30,7 +30,7 @@ Manifest = dict[str, Any]
 
 REMOVAL_RECHECK_S = 10.0
 """How long a removal rests at most: somebody waits for it."""
-FIRSTS_AT_ONCE = 8
+FIRSTS_AT_ONCE = 64
 """Settled objects whose first visit is under way. After a start thousands wait for theirs: an
 object takes many times the memory then, and those for which somebody waits go before all."""
 RESTS_S = 5.0

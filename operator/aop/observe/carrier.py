@@ -32,6 +32,9 @@ class Carrier:
         self._cluster = cluster
         self._source = source
         self._current: tuple[tuple[Json, ...], Site] | None = None
+        self._writing = False
+        self._shown: set[str] = set()
+        """The resourceVersions that its watch has shown while it is being written."""
 
     def current(self) -> tuple[Json | None, Site]:
         """The carrier as it was last read or written; the same site as long as that is the same.
@@ -51,7 +54,14 @@ class Carrier:
         return self._kind.site(self._target, {self.read: manifests})
 
     def knows(self, version: str) -> bool:
-        """Whether it was read or written at that resourceVersion."""
+        """Whether it was read or written at that resourceVersion.
+
+        The watch may show what we write before the write is answered, so nothing is news meanwhile;
+        what turns out to be somebody else's is read once the answer is there.
+        """
+        if self._writing:
+            self._shown.add(version)
+            return True
         known = self._source.last
         return isinstance(known, Known) and [version] == [
             one["metadata"].get("resourceVersion") for one in known.value
@@ -68,12 +78,17 @@ class Carrier:
 
         Either may be None: there is no carrier yet, or there should be none. Raises `ClusterError`.
         """
+        self._writing, self._shown = True, set()
         try:
             written = await self.replace(manifest, body)
         except BaseException:
             self._source.forget()
             raise
+        finally:
+            self._writing = False
         self._source.put(written)
+        if not all(self.knows(version) for version in self._shown):
+            self._source.forget()
         return self.site((body,) if body else ()).published, self.site(written).published
 
     async def replace(self, manifest: Json | None, body: dict[str, Any] | None) -> tuple[Json, ...]:
