@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import pytest
@@ -169,3 +170,22 @@ def merge(scene: Scene, path: str, body: dict[str, Any]) -> None:
     """A merge patch, as a colleague."""
     headers = {"Content-Type": "application/merge-patch+json"}
     scene.plane.http.request("PATCH", path, json=body, headers=headers).raise_for_status()
+
+
+def test_a_colleague_writes_the_config_map_while_we_do(scene: Scene) -> None:
+    """What the watch shows beside a write of ours is theirs as well as ours; neither is lost."""
+    edits = count()
+
+    def until_beside_edits(done: Callable[[], bool]) -> None:
+        def is_done() -> bool:
+            scene.write_config_map({"keep-alive-requests": str(100 + next(edits))})
+            return done()
+
+        until(is_done, within_s=120, every_s=0.1, describe=scene.summary)
+
+    scene.patch({"enforcement": "Request"})
+    until_beside_edits(lambda: scene.refusing(HOST) == [])
+    scene.patch({"enforcement": "Require"})
+    until_beside_edits(lambda: scene.required(HOST))
+    scene.until_condition(status="True")
+    assert scene.sandbox.config_map()["data"]["keep-alive-requests"] == str(99 + next(edits))

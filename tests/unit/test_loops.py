@@ -338,6 +338,14 @@ def listed(name: str, *, ready: str | None = "True", generation: int = 1) -> dic
     }
 
 
+def crowded(visited: Visited) -> Loops:
+    """As many settled objects as are visited at once; whoever comes then is queued."""
+    loops = slots(reconciler=visited)
+    for number in range(FIRSTS_AT_ONCE):
+        loops.see(listed(f"settled-{number}"))
+    return loops
+
+
 @pytest.mark.asyncio
 async def test_after_a_start_settled_objects_take_turns_and_all_others_go_before_them() -> None:
     visited = Visited()
@@ -362,9 +370,7 @@ async def test_after_a_start_settled_objects_take_turns_and_all_others_go_before
 async def test_an_object_leaves_the_queue_when_somebody_begins_to_wait_for_it() -> None:
     """It was edited, or deleted, or its Secret was changed, just after the start."""
     visited = Visited()
-    loops = slots(reconciler=visited)
-    for number in range(FIRSTS_AT_ONCE):
-        loops.see(listed(f"settled-{number}"))
+    loops = crowded(visited)
     queued = {name: listed(name) for name in ("edited", "deleted", "named", "gone", "waiting")}
     for manifest in queued.values():
         loops.see(manifest)
@@ -389,9 +395,7 @@ async def test_an_object_leaves_the_queue_when_somebody_begins_to_wait_for_it() 
 async def test_what_a_watch_lists_as_it_begins_is_no_news_to_who_has_not_looked_yet() -> None:
     """After a start it lists every Secret and ConfigMap, and all objects would leave the queue."""
     visited = Visited()
-    loops = slots(reconciler=visited)
-    for number in range(FIRSTS_AT_ONCE):
-        loops.see(listed(f"settled-{number}"))
+    loops = crowded(visited)
     loops.see(listed("queued"))
     loops.wake_referrers(ObjectKey("edge", "queued-aop"), "7", listed=True)
     await visited.until(FIRSTS_AT_ONCE)
@@ -421,9 +425,7 @@ async def test_what_a_list_shows_too_late_changes_nothing() -> None:
 @pytest.mark.asyncio
 async def test_an_object_that_goes_before_its_first_visit_leaves_its_place_to_the_next() -> None:
     visited = Visited()
-    loops = slots(reconciler=visited)
-    for number in range(FIRSTS_AT_ONCE):
-        loops.see(listed(f"settled-{number}"))
+    loops = crowded(visited)
     loops.see(listed("next"))
     for number in range(FIRSTS_AT_ONCE):
         loops.drop(f"settled-{number}")

@@ -11,6 +11,7 @@ from typing import Any
 
 from aop.origins.pods import key_of
 from aop.origins.sites import Json
+from aop.origins.written import mappings, spec_of
 from aop.terms import ObjectKey
 
 GROUP = "gateway.networking.k8s.io"
@@ -32,19 +33,19 @@ class Listener:
 
 def listeners_in(manifest: Json) -> Iterator[Listener]:
     """Those that a Gateway or a ListenerSet has."""
-    for one in mappings(_spec_of(manifest).get("listeners")):
+    for one in mappings(spec_of(manifest).get("listeners")):
         hostname = str(one.get("hostname") or "").lower()
         yield Listener(str(one.get("name")), int(one.get("port") or 0), hostname)
 
 
 def parents_of(route: Json) -> Iterator[Mapping[str, Any]]:
     """How a route names what it is attached to."""
-    yield from mappings(_spec_of(route).get("parentRefs"))
+    yield from mappings(spec_of(route).get("parentRefs"))
 
 
 def above(listener_set: Json) -> Referred:
     """The Gateway to which a ListenerSet adds."""
-    parent = _spec_of(listener_set).get("parentRef")
+    parent = spec_of(listener_set).get("parentRef")
     return referred(listener_set, parent if isinstance(parent, Mapping) else {})
 
 
@@ -53,15 +54,3 @@ def referred(manifest: Json, ref: Mapping[str, Any]) -> Referred:
     kind = str(ref.get("kind") or GATEWAY) if ref.get("group", GROUP) == GROUP else None
     namespace = str(ref.get("namespace") or key_of(manifest).namespace)
     return kind, ObjectKey(namespace, str(ref.get("name")))
-
-
-def mappings(written: object) -> Iterator[Mapping[str, Any]]:
-    """The mappings of a list that may be none, or hold anything."""
-    for one in written if isinstance(written, list) else ():
-        if isinstance(one, Mapping):
-            yield one
-
-
-def _spec_of(manifest: Json) -> Mapping[str, Any]:
-    spec = manifest.get("spec")
-    return spec if isinstance(spec, Mapping) else {}

@@ -6,8 +6,7 @@ controllers are left out, as far as their class tells whose they are.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
 
 from aop.errors import plain
 from aop.origins.attached import (
@@ -17,12 +16,12 @@ from aop.origins.attached import (
     Referred,
     above,
     listeners_in,
-    mappings,
     parents_of,
     referred,
 )
 from aop.origins.pods import key_of
 from aop.origins.sites import Json
+from aop.origins.written import mappings, spec_of
 from aop.terms import covers
 
 INGRESS_CONTROLLERS = frozenset({"traefik.io/ingress-controller", "k8s.io/ingress-nginx"})
@@ -42,10 +41,10 @@ def ingresses_past(
     others = {
         str(one["metadata"]["name"])
         for one in classes
-        if _spec_of(one).get("controller") not in INGRESS_CONTROLLERS
+        if spec_of(one).get("controller") not in INGRESS_CONTROLLERS
     }
     for one in sorted(ingresses, key=key_of):
-        if _spec_of(one).get("ingressClassName") not in others:
+        if spec_of(one).get("ingressClassName") not in others:
             yield from _about("Ingress", one, _hosts_of(one), patterns)
 
 
@@ -63,7 +62,7 @@ class TraefikGateways:
         self._listeners: dict[Referred, tuple[Listener, ...]] = {
             (GATEWAY, key_of(one)): tuple(listeners_in(one))
             for one in gateways
-            if ours is None or _spec_of(one).get("gatewayClassName") in ours
+            if ours is None or spec_of(one).get("gatewayClassName") in ours
         }
         for one in listener_sets:
             if above(one) in self._listeners:
@@ -76,7 +75,7 @@ class TraefikGateways:
 
     def _hosts_of(self, route: Json) -> Iterator[str]:
         """Its own names; if it has none, those of the listeners to which it is attached."""
-        spec = _spec_of(route)
+        spec = spec_of(route)
         for ref in parents_of(route):
             listeners = self._listeners.get(referred(route, ref))
             if listeners is None:
@@ -103,7 +102,7 @@ def _meet(host: str, pattern: str) -> bool:
 
 
 def _hosts_of(ingress: Json) -> Iterator[object]:
-    spec = _spec_of(ingress)
+    spec = spec_of(ingress)
     for rule in mappings(spec.get("rules")):
         yield rule.get("host")
     if spec.get("defaultBackend"):
@@ -112,10 +111,5 @@ def _hosts_of(ingress: Json) -> Iterator[object]:
 
 def _named_by(classes: Iterable[Json], controller: str) -> Iterator[str]:
     for one in classes:
-        if _spec_of(one).get("controllerName") == controller:
+        if spec_of(one).get("controllerName") == controller:
             yield str(one["metadata"]["name"])
-
-
-def _spec_of(manifest: Json) -> Mapping[str, Any]:
-    spec = manifest.get("spec")
-    return spec if isinstance(spec, Mapping) else {}

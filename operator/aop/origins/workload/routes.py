@@ -13,8 +13,10 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from aop.errors import plain
+from aop.origins.pods import key_of
 from aop.origins.rules import Parents
 from aop.origins.sites import Json
+from aop.origins.written import mappings, spec_of
 from aop.terms import ObjectKey, covers
 
 _TOKEN = re.compile(r"\s*(&&|\|\||[!(),]|[A-Za-z]+|`[^`]*`|\"(?:[^\"\\]|\\.)*\")")
@@ -31,12 +33,12 @@ def past_ours(
 
     `routes` are IngressRoutes, `tcp` IngressRouteTCPs, as Kubernetes JSON objects.
     """
-    http = {_key_of(one): one for one in routes}
+    http = {key_of(one): one for one in routes}
     ours = frozenset({parents.https, parents.http} - {""})
     for key, one in sorted(http.items()):
         if not _stands_below(key, http, ours, frozenset()):
             yield from _about("IngressRoute", key, one, patterns)
-    for key, one in sorted((_key_of(one), one) for one in tcp):
+    for key, one in sorted((key_of(one), one) for one in tcp):
         yield from _about("IngressRouteTCP", key, one, patterns)
 
 
@@ -74,7 +76,7 @@ def _stands_below(
         return True
     above = [
         ObjectKey(str(one.get("namespace") or key.namespace), str(one.get("name")))
-        for one in _mappings(_spec_of(manifest).get("parentRefs"))
+        for one in mappings(spec_of(manifest).get("parentRefs"))
     ]
     return bool(above) and all(_stands_below(one, routes, ours, seen | {key}) for one in above)
 
@@ -95,25 +97,8 @@ def _is_ours(key: ObjectKey, manifest: Json, ours: frozenset[str]) -> bool:
     )
 
 
-def _key_of(manifest: Json) -> ObjectKey:
-    metadata = manifest["metadata"]
-    return ObjectKey(metadata.get("namespace", ""), metadata["name"])
-
-
-def _spec_of(manifest: Json) -> Mapping[str, Any]:
-    """The spec; empty if it is none, because its definition may accept anything."""
-    spec = manifest.get("spec")
-    return spec if isinstance(spec, Mapping) else {}
-
-
 def _routes_of(manifest: Json) -> Iterator[Mapping[str, Any]]:
-    return _mappings(_spec_of(manifest).get("routes"))
-
-
-def _mappings(written: object) -> Iterator[Mapping[str, Any]]:
-    for one in written if isinstance(written, list) else ():
-        if isinstance(one, Mapping):
-            yield one
+    return mappings(spec_of(manifest).get("routes"))
 
 
 def _digest(rule: str) -> str:
@@ -126,7 +111,7 @@ def _leads_to_traefik_alone(route: Mapping[str, Any]) -> bool:
     A router without services only has others below it.
     """
     return all(
-        str(one.get("name")).endswith("@internal") for one in _mappings(route.get("services"))
+        str(one.get("name")).endswith("@internal") for one in mappings(route.get("services"))
     )
 
 
