@@ -47,14 +47,14 @@ STALLED = Metric(
     "aop_object_stalled",
     "gauge",
     OBJECT,
-    "1 while the condition Stalled is True: nothing goes on until somebody acts.",
+    "1 while the condition Stalled is True: the operator gets no further until somebody acts.",
     "Where does the operator wait for a person?",
 )
 ALERTS_CONFIGURED = Metric(
     "aop_object_alerts_configured",
     "gauge",
     OBJECT,
-    "1 while the condition AlertsConfigured is True, else 0. Absent where `spec.alerts` names nobody.",
+    "1 while the condition AlertsConfigured is True, else 0. Absent if `spec.alerts` names nobody.",
     "Would Cloudflare warn whom an object names before its certificate expires?",
 )
 ENFORCEMENT = Metric(
@@ -69,7 +69,7 @@ ENFORCEMENT_WANTED = Metric(
     "gauge",
     OBJECT,
     "How far `spec.enforcement` asks the origins to go, in the same numbers.",
-    "Is more asked for than is in force?",
+    "Does the object ask for more than is in force?",
 )
 HOSTS = Metric(
     "aop_object_hosts", "gauge", OBJECT, "Hosts in scope.", "How many hosts does an object cover?"
@@ -85,22 +85,22 @@ HOSTS_UNPROVEN = Metric(
     "aop_object_hosts_unproven",
     "gauge",
     OBJECT,
-    "Hosts in scope for which the edge is not proven to present the certificate now.",
-    "How many hosts are held back?",
+    "Hosts in scope for which the operator has no proof that the edge presents the certificate now.",
+    "How many hosts does the operator hold back?",
 )
 PROOF = Metric(
     "aop_object_proof_timestamp_seconds",
     "gauge",
     OBJECT,
-    "The last moment, in seconds since 1970, at which all required hosts were proven (where none is required: all hosts in scope). Absent before the first.",
-    "How old is the proof that what is required is presented?",
+    "The last moment, in seconds since 1970, at which all required hosts were proven (if none is required: all hosts in scope). Absent before the first.",
+    "How old is the proof that the edge presents what the origins require?",
 )
 HOLD_OFFS = Metric(
     "aop_object_hold_offs",
     "gauge",
     OBJECT,
-    "Hold-offs that are not over; one is of a host, or of all.",
-    "Is something not required again yet because it was relaxed?",
+    "Hold-offs that are not over; each is for one host, or for all.",
+    "Does the operator not yet require a host again because it has relaxed the host?",
 )
 RELAXATIONS = Metric(
     "aop_object_relaxations_total",
@@ -108,7 +108,7 @@ RELAXATIONS = Metric(
     (*OBJECT, "cause"),
     "Times that the operator made an origin less strict, by cause: `loss` (the edge does not present the certificate), `refusal` (an origin refuses the operator's "
     "certificate), `expiry` (the certificate ends and has no successor), `rejection` (an origin rejects the operator's configuration), `spec` (the object asks for less).",
-    "Was an origin opened, and why?",
+    "Did the operator open an origin, and why?",
 )
 DRIFT = Metric(
     "aop_object_drift_total",
@@ -123,34 +123,34 @@ BEGINNING = Metric(
     "gauge",
     OBJECT,
     "When the certificate that the zone presents becomes valid, in seconds since 1970. Absent while it presents none of the operator's.",
-    "How long does that certificate live in all?",
+    "How long is that certificate valid in all?",
 )
 EXPIRATION = Metric(
     "aop_certificate_expiration_timestamp_seconds",
     "gauge",
     OBJECT,
     "When the certificate that the zone presents expires, in seconds since 1970. Absent while it presents none of the operator's.",
-    "When would visitors be refused for an expired certificate?",
+    "When would origins refuse visitors because the certificate has expired?",
 )
 RENEWAL = Metric(
     "aop_certificate_renewal_timestamp_seconds",
     "gauge",
     OBJECT,
-    "When a successor of that certificate is due, in seconds since 1970. Absent where somebody else renews it.",
+    "When a successor of that certificate is due, in seconds since 1970. Absent if somebody else renews it.",
     "Is a renewal overdue?",
 )
 LEFT_BEHIND = Metric(
     "aop_left_behind_total",
     "counter",
     OBJECT,
-    "Removals that gave up on Cloudflare and left something of the operator's there. It outlives its object.",
+    "Removals in which the operator gave up on Cloudflare and left something of its own there. The series outlives its object.",
     "Does somebody have to clean up at Cloudflare by hand?",
 )
 ORPHANED_CLAIMS = Metric(
     "aop_orphaned_claims",
     "gauge",
     (),
-    "Claims on origins whose object is gone, as of the last search for them.",
+    "Claims on origins whose object is gone, as the operator's last search found them.",
     "Is an origin still configured for an object that no longer exists?",
 )
 
@@ -158,8 +158,8 @@ REPLICAS = Metric(
     "aop_origin_replicas",
     "gauge",
     (*ORIGIN, "mode"),
-    "Replicas of an origin, by the strictest mode that they show to any host in scope; `Unknown`: they do not answer. "
-    "One that was not asked since its configuration changed, or not at all, is not counted.",
+    "Replicas of an origin, by the strictest mode that they show to any host in scope; `Unknown` if they do not answer. "
+    "The operator does not count a replica that it has not asked at all, or not since its configuration changed.",
     "What does each replica do?",
 )
 REVISION_LAG = Metric(
@@ -175,7 +175,7 @@ REQUESTS = Metric(
     "counter",
     ("token", "method", "path", "status"),
     "Requests to Cloudflare's API, by endpoint and by HTTP status, or `timeout`, `unreachable`, `severed` or `oversized`.",
-    "What is Cloudflare asked, and what does it answer?",
+    "What does the operator ask Cloudflare, and what does Cloudflare answer?",
 )
 BUDGET = Metric(
     "aop_cloudflare_budget_calls",
@@ -189,20 +189,20 @@ BUDGET_USED = Metric(
     "gauge",
     ("token",),
     "Calls that the operator has made within the window.",
-    "How much of the budget is used?",
+    "How much of the budget has the operator used?",
 )
 BUDGET_LEFT = Metric(
     "aop_cloudflare_budget_left_calls",
     "gauge",
     ("token",),
-    "Calls that may still be made now, by the operator's own count and by what Cloudflare last said.",
+    "Calls that the operator may still make now, by its own count and by what Cloudflare last said.",
     "How much of the budget is left?",
 )
 PAUSE = Metric(
     "aop_cloudflare_pause_seconds",
     "gauge",
     ("token",),
-    "For how long no call is made any more, because Cloudflare has refused one as one too many; 0 while calls are made.",
+    "For how long the operator makes no more calls, because Cloudflare has refused one as one too many; 0 while it makes calls.",
     "Has Cloudflare shut the operator out?",
 )
 THROTTLED = Metric(
@@ -216,7 +216,8 @@ POSTPONED = Metric(
     "aop_cloudflare_postponed_requests_total",
     "counter",
     ("token", "priority"),
-    "Calls that were not made when they were due, because the budget had no room for them within seconds, by priority. With very many zones it is normal that resyncs wait.",
+    "Calls that the operator did not make when they were due, because the budget had no room for them within seconds, by priority. "
+    "With very many zones it is normal that resyncs wait.",
     "Does the operator go without looking, for lack of calls?",
 )
 
@@ -239,14 +240,14 @@ CLOCK = Metric(
     "gauge",
     (),
     "What the clock of the operator's machine says, in seconds since 1970.",
-    "Is that clock wrong, by Prometheus' own?",
+    "Is that clock wrong, compared with Prometheus' own?",
 )
 OBJECTS = Metric(
     "aop_objects",
     "gauge",
     (),
     "Objects that this process visits; absent while it stands by, like all metrics of objects.",
-    "How many objects are served?",
+    "How many objects does the operator serve?",
 )
 VISITS = Metric(
     "aop_visits_total",
@@ -266,42 +267,42 @@ VISITS_WAITING = Metric(
     "aop_visits_waiting",
     "gauge",
     (),
-    "Objects that wait for their turn to be looked at.",
+    "Objects that wait for the operator to look at them.",
     "Is the operator behind?",
 )
 LONGEST_WAIT = Metric(
     "aop_visits_longest_wait_seconds",
     "gauge",
     (),
-    "How long the object that waits longest has waited to be looked at.",
-    "How far is it behind?",
+    "How long the object that waits longest has waited for the operator to look at it.",
+    "How far is the operator behind?",
 )
 STEPS = Metric(
     "aop_steps_total",
     "counter",
     ("step",),
-    "Effects that were begun, by kind of step.",
+    "Effects that the operator has begun, by kind of step.",
     "What does the operator do?",
 )
 READER_BUGS = Metric(
     "aop_reader_bugs_total",
     "counter",
     ("reader",),
-    "Looks that ended in an exception that nobody expected, by what was looked at; the log has the tracebacks.",
+    "Looks that ended in an exception that nobody expected, by what the operator looked at; the log has the tracebacks.",
     "Does the operator meet answers that it does not understand?",
 )
 WATCH_FAILURES = Metric(
     "aop_watch_failures_total",
     "counter",
     ("kind",),
-    "Watches that have ended and begun anew, by kind; the log says why.",
-    "Is the API server away, or a right missing?",
+    "Watches that have ended and that the operator has begun anew, by kind; the log says why.",
+    "Is the API server unreachable, or does the operator lack a right?",
 )
 WATCH_ANSWERED = Metric(
     "aop_watch_answered_timestamp_seconds",
     "gauge",
     ("kind",),
-    "When the API server last answered a list or a watch of this kind, in seconds since 1970; a watch is begun anew every ten minutes.",
+    "When the API server last answered a list or a watch of this kind, in seconds since 1970; the operator begins a watch anew every ten minutes.",
     "Does the operator learn of changes?",
 )
 
