@@ -56,9 +56,9 @@ def reference() -> str:
         table(("Cause", "Meaning"), documented(Fault)),
         "## Names\n",
         table(("Name", "Meaning"), marks()),
-        "## Settings\n\nEnvironment variables of the operator. An empty one counts as not set.\n",
+        "## Settings\n\nThese are environment variables of the operator. An empty variable counts as not set.\n",
         table(("Variable", "Type", "Default", "Meaning"), settings()),
-        "## Metrics\n\n[metrics.md](metrics.md) has each with the question that it answers.\n",
+        "## Metrics\n\n[metrics.md](metrics.md) lists each metric with the question that it answers.\n",
     ]
     return "\n".join(parts)
 

@@ -26,7 +26,7 @@ class Fault(StrEnum):
     OPERATOR = "operator"
     """The operator itself: a bug."""
     NOBODY = "nobody"
-    """It passes by itself, or is how things should be."""
+    """Nobody has to act: it passes by itself, or things are as they should be."""
 
 
 class Reason(StrEnum):
@@ -287,7 +287,7 @@ class Reason(StrEnum):
     )
     EDGE_NOT_PROVEN = (
         "EdgeNotProven",
-        "Requests arrive through the edge, but not with the certificate that would prove a host; the message says with what instead.",
+        "Requests arrive through the edge, but not with the certificate that would prove a host; the message says what they come with instead.",
         "Check the host's DNS record (proxied), per-hostname associations and Configuration Rules at Cloudflare",
         Fault.CLOUDFLARE,
     )
@@ -305,13 +305,13 @@ class Reason(StrEnum):
     )
     TRANSIENT_ERROR = (
         "TransientError",
-        "Something failed, or did not last because somebody undoes it; the operator tries it again. The message says what it was, and what helps if anything does.",
+        "Something failed, or somebody undoes what the operator does; the operator tries again. The message says what it was, and what helps if anything does.",
         NO_ACTION,
         Fault.NOBODY,
     )
     INTERNAL_ERROR = (
         "InternalError",
-        "A bug in the operator, which goes on working; its log has the traceback.",
+        "The operator has met a bug of its own, and goes on working; its log has the traceback.",
         "Report the bug, with the traceback from the operator's log",
         Fault.OPERATOR,
     )

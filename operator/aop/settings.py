@@ -143,22 +143,22 @@ class Settings(BaseSettings):
 
     cloudflare_base_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$")] = Field(
         "https://api.cloudflare.com/client/v4",
-        description="Where Cloudflare's API is reached: an http or https URL.",
+        description="Where the operator reaches Cloudflare's API: an http or https URL.",
     )
     edge_connect_to: Annotated[tuple[ConnectTo, ...], NoDecode, BeforeValidator(_connect_to)] = (
         Field(
             (),
-            description="Where requests through the edge really go, instead of where DNS says: HOST1:PORT1:HOST2:PORT2 as in curl's --connect-to, "
-            "several separated by commas; an empty HOST1 or PORT1 matches any, an empty HOST2 or PORT2 keeps it. The first match counts.",
+            description="Where the operator sends its requests through the edge, instead of where DNS says: HOST1:PORT1:HOST2:PORT2 as in curl's --connect-to, "
+            "several separated by commas. An empty HOST1 or PORT1 matches any, an empty HOST2 or PORT2 keeps the requested one. The first match counts.",
         )
     )
     edge_ca_file: FilePath | None = Field(
         None,
-        description="PEM bundle by which the edge's server certificate is checked, instead of the system's.",
+        description="PEM bundle by which the operator checks the edge's server certificate, instead of the system's bundle.",
     )
     kubeconfig: FilePath | None = Field(
         None,
-        description="Kubeconfig file. Not set: the pod's service account, else the user's own kubeconfig.",
+        description="Kubeconfig file. Not set: the operator uses the pod's service account, else the user's own kubeconfig.",
     )
     namespace: Annotated[str, Field(pattern=rf"^({_NAMESPACE.pattern})?$")] = Field(
         "",
@@ -167,7 +167,7 @@ class Settings(BaseSettings):
     )
     election: bool = Field(
         True,
-        description="Whether the replicas use a Lease to decide which one acts: true or false. False only where no other process ever serves the same objects.",
+        description="Whether the replicas use a Lease to decide which one acts: true or false. Set false only if no other process ever serves the same objects.",
     )
     lease_name: Annotated[str, Field(pattern=rf"^{_SUBDOMAIN}$")] = Field(
         "aop-operator",
@@ -176,7 +176,7 @@ class Settings(BaseSettings):
     lease_s: Annotated[int, Field(ge=1, le=300)] = Field(
         15,
         description="How long the Lease holds without a renewal, in whole seconds: the longest time for which no replica acts after the one that acted has died. "
-        "It is renewed three times within that time.",
+        "The replica that acts renews it three times within that time.",
     )
     watch_namespaces: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_namespaces)] = Field(
         (),
@@ -191,23 +191,23 @@ class Settings(BaseSettings):
     )
     list_all_ingresses: bool = Field(
         True,
-        description="Whether Ingresses of all namespaces, and IngressClasses, which belong to none, may be listed: true or false. If not, the "
-        "operator sees only Ingresses where it serves objects or a controller runs, and takes one that names any class for the controller's.",
+        description="Whether the operator may list Ingresses of all namespaces, and IngressClasses, which belong to none: true or false. If not, it sees only "
+        "Ingresses in namespaces where it serves objects or a controller runs, and takes an Ingress that names any class for one of the controller's.",
     )
     list_ingress_routes: bool = Field(
         False,
-        description="Whether Traefik's IngressRoutes and IngressRouteTCPs of all namespaces may be listed, and the Ingresses, routes of the Gateway API, "
-        "ListenerSets, Gateways and classes of both: true or false. If so, the operator names those that may serve a protected host of Traefik's without "
+        description="Whether the operator may list Traefik's IngressRoutes and IngressRouteTCPs of all namespaces, and the Ingresses, routes of the Gateway API, "
+        "ListenerSets, Gateways and classes of both: true or false. If so, it names those that may serve a protected host of Traefik's without "
         "going through its own routers.",
     )
     list_routes: bool = Field(
         False,
-        description="Whether HTTPRoutes, GRPCRoutes and ListenerSets of all namespaces, and GatewayClasses, which belong to none, may be listed: true or false. If so, "
-        "the operator knows which hosts a Gateway serves, and names what its routes leave open.",
+        description="Whether the operator may list HTTPRoutes, GRPCRoutes and ListenerSets of all namespaces, and GatewayClasses, which belong to none: true or false. "
+        "If so, it knows which hosts a Gateway serves, and names what the Gateway's routes leave open.",
     )
     proxy_namespaces: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_namespaces)] = Field(
         ("envoy-gateway-system",),
-        description="Namespaces in which Envoy Gateway runs the proxies of Gateways, separated by commas; by default its own.",
+        description="Namespaces in which Envoy Gateway runs the proxies of Gateways, separated by commas; by default Envoy Gateway's own.",
     )
 
     resync_s: Seconds = Field(
@@ -216,19 +216,20 @@ class Settings(BaseSettings):
     )
     recheck_s: Seconds = Field(
         60,
-        description="How often the operator looks again at a blocked object, and at a Secret without its watch label, in seconds; where it waits for "
-        "nothing, at twelve such Secrets a minute at most.",
+        description="How often the operator looks again at a blocked object, and at a Secret without its watch label, in seconds. It looks at no more than "
+        "twelve a minute of those Secrets for which it does not wait.",
     )
     awaited_recheck_s: Seconds = Field(
-        5, description="The same while the operator waits for something there, in seconds."
+        5,
+        description="How often the operator looks at such an object or Secret while it waits for something there, in seconds.",
     )
     probe_timeout_s: Seconds = Field(
         5, description="How long one request to a replica or through the edge may take, in seconds."
     )
     replica_recheck_s: Seconds = Field(
         30,
-        description="How often the operator asks every replica about one host of each zone when nothing happens, in seconds; one host every two "
-        "seconds and replica at most.",
+        description="How often the operator asks every replica about one host of each zone when nothing happens, in seconds. It asks a replica about one host "
+        "every two seconds at most.",
     )
     edge_cadence_s: Seconds = Field(
         10,
@@ -236,8 +237,8 @@ class Settings(BaseSettings):
     )
     edge_requests_per_s: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = Field(
         60,
-        description="How many requests a second the operator sends through the edge for all objects together, and as many again to hosts that lose; "
-        "objects that prove nothing share an eighth of them. With more hosts than that allows, it asks those of the objects with the most hosts less often.",
+        description="How many requests a second the operator sends through the edge for all objects together, and as many again to hosts that lose. "
+        "Objects that prove nothing share an eighth of them. With more hosts than that allows, it asks the hosts of the objects with the most hosts less often.",
     )
     quiet_period_s: Seconds = Field(
         300,
@@ -246,17 +247,16 @@ class Settings(BaseSettings):
     )
     teardown_patience_s: Seconds = Field(
         600,
-        description="How long a removal that refuses nobody any more waits for Cloudflare, whatever holds it up there, in seconds; then it names what it "
-        "leaves behind.",
+        description="How long the operator waits for Cloudflare in a removal once no replica refuses anybody any more, whatever holds the removal up there, in "
+        "seconds. Then it names what it leaves behind.",
     )
     budget_share: Share = Field(
         0.75,
-        description="The share of the 1,200 calls per 5 minutes that Cloudflare grants a user which the operator stays under, all of the user's "
-        "tokens together.",
+        description="Cloudflare grants a user 1,200 calls per 5 minutes. The operator stays under this share of them, for all of the user's tokens together.",
     )
     budget_resync_share: Share = Field(
         0.25,
-        description="The share of the same calls that resyncs stay under; not above AOP_BUDGET_SHARE.",
+        description="Resyncs stay under this share of the same calls; not above AOP_BUDGET_SHARE.",
     )
 
     listen_address: str = Field(
@@ -268,12 +268,12 @@ class Settings(BaseSettings):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
         Field(
             "info",
-            description="debug, info, warning or error. At debug each call to Cloudflare is one line: method, path template, status, cf-ray, milliseconds.",
+            description="debug, info, warning or error. At debug, the operator writes one line for each call to Cloudflare: method, path template, status, cf-ray, milliseconds.",
         )
     )
     trace_file: Path | None = Field(
         None,
-        description="File that gets one JSON line per look and step, to be replayed in the model of the rules; no secrets are in it.",
+        description="File to which the operator writes one JSON line per look and step, without secrets. The model of the rules can replay it.",
     )
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = Field(
         "text", description="text, or json: one object per line."

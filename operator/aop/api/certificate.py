@@ -42,8 +42,8 @@ class Generate(Model):
     """Name of the Secret that holds the leaf and its key, in the namespace of the object. The
     default is the object's name with -aop at its end."""
     algorithm: Algorithm = Algorithm.ECDSA
-    """Key algorithm. ECDSA keys are made 10,000 times faster than RSA keys; RSA with size 4096 is
-    the recipe of Cloudflare's guide."""
+    """Key algorithm. The operator makes ECDSA keys 10,000 times faster than RSA keys. RSA with size
+    4096 is the recipe of Cloudflare's guide."""
     size: int = Field(
         default_factory=lambda data: DEFAULT_SIZE[data["algorithm"]],
         json_schema_extra={"format": "int32"},
@@ -53,8 +53,8 @@ class Generate(Model):
     duration: Duration = "17520h"
     """How long a leaf is valid, as a duration such as 17520h (two years)."""
     renew_before: Duration = "1080h"
-    """How long before its end a leaf is replaced, as a duration such as 1080h (45 days). Cloudflare
-    mails a warning 30 days before the end."""
+    """How long before the end of a leaf the operator replaces it, as a duration such as 1080h (45
+    days). Cloudflare mails a warning 30 days before the end."""
     authority_duration: Duration = "43824h"
     """How long the authority that signs the leaves is valid, as a duration such as 43824h (five
     years)."""
@@ -117,17 +117,19 @@ class CertificateChoice(Model):
     """
 
     secret_ref: SecretRef | None = None
-    """Read the key pair from a Secret that something else, such as cert-manager, fills and
-    renews."""
+    """The operator reads the key pair from a Secret that something else, such as cert-manager,
+    fills and renews."""
     generate: Generate | None = Field(
         default_factory=lambda data: None if data.get("secret_ref") else Generate()
     )
-    """Generate the key pair, and renew it in time. A change of the recipe applies to the next key
-    pair; a new value of the annotation aop-operator.dev/rotate asks for it now."""
+    """The operator generates the key pair, and renews it in time. A change of the recipe applies to
+    the next key pair; a new value of the annotation aop-operator.dev/rotate asks for that key pair
+    now."""
     replace_foreign: bool = False
-    """Consent to outrank what the zone already presents: a certificate that somebody else uploaded,
-    or Cloudflare's shared one where global Authenticated Origin Pulls are on. An origin that
-    requires that one, and is not listed in spec.origins, refuses the edge from then on."""
+    """Your consent that the operator outranks what the zone already presents: a certificate that
+    somebody else uploaded, or Cloudflare's shared one where global Authenticated Origin Pulls are
+    on. An origin that requires that certificate, and is not listed in spec.origins, refuses the
+    edge from then on."""
 
     rules = (
         Rule(

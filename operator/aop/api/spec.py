@@ -68,8 +68,8 @@ class ZoneReference(Model):
         ]
         | None
     ) = None
-    """Id of the zone at Cloudflare, needed only when the token sees several zones of this name. May
-    be added later, then immutable."""
+    """Id of the zone at Cloudflare, needed only when the token sees several zones of this name. You
+    may add it later; from then on it is immutable."""
 
     rules = (
         Rule(
@@ -103,9 +103,9 @@ class Credentials(Model):
     """How to authenticate to Cloudflare."""
 
     api_token_secret_ref: SecretKeyRef
-    """Where a Cloudflare API token is kept. It needs Zone Read and SSL and Certificates Write for
-    the zone, Zone Settings Read to check the SSL mode, and Notifications Write for spec.alerts
-    only."""
+    """The Secret that holds a Cloudflare API token. The token needs Zone Read and SSL and
+    Certificates Write for the zone, Zone Settings Read to check the SSL mode, and Notifications
+    Write for spec.alerts only."""
 
 
 class Verification(Model):
@@ -209,16 +209,16 @@ class Spec(Model):
     """What is wanted for one Cloudflare zone."""
 
     zone: ZoneReference
-    """The Cloudflare zone. Its name is immutable; its id can be added later, then it is immutable
-    too."""
+    """The Cloudflare zone. Its name is immutable. You can add its id later; from then on the id is
+    immutable too."""
     credentials: Credentials
     """How to authenticate to Cloudflare."""
     hostnames: Annotated[tuple[HostnamePattern, ...], Len(1, 100), ListType("set")] = Field(
         default_factory=_apex_and_wildcard
     )
     """Hosts of the zone at which the operator may require the certificate: concrete ones, or
-    wildcards, which cover every host below them. It requires each only after that host's own proof.
-    The default is the zone itself and its wildcard."""
+    wildcards, which cover every host below them. The operator requires the certificate at each host
+    only after that host's own proof. The default is the zone itself and its wildcard."""
     # Without a default in the schema: a stored `generate` that nobody wrote would stay beside a
     # `secretRef` that is applied later.
     certificate: CertificateChoice = Field(default_factory=CertificateChoice)
@@ -227,21 +227,22 @@ class Spec(Model):
     origins: Annotated[tuple[Origin, ...], Len(1, 16), ListType("map", "name")]
     """Every place that the zone's requests arrive at."""
     enforcement: Enforcement = Enforcement.REQUIRE
-    """How far to go. Request: ask for the certificate and refuse nobody. Optional: refuse other
-    certificates, and serve requests without any. Require: refuse every request without the
-    certificate."""
+    """How far the origins go. Request: they ask for the certificate and refuse nobody. Optional:
+    they refuse other certificates, and serve requests without any. Require: they refuse every
+    request without the certificate."""
     verification: Verification = Field(
         default_factory=Verification, json_schema_extra={"default": {}}
     )
     """How the operator proves, through Cloudflare's edge, that it may require a host."""
     alerts: Alerts | None = None
-    """Keep a notification policy at Cloudflare that warns before certificates expire. One policy
-    covers the whole account, and warns whom all objects of that account name. What others add to it
-    stays; what others take away stays away until this field changes."""
+    """Whom Cloudflare warns before certificates expire. The operator keeps a notification policy
+    there for that. One policy covers the whole account, and warns everybody whom an object of that
+    account names. The operator leaves what others add to the policy, and puts back what others take
+    away only when this field changes."""
     deletion_policy: DeletionPolicy = DeletionPolicy.RESTORE
-    """What happens at Cloudflare when the object is deleted. Restore: the operator deletes its
-    certificates and sets the zone back to how it found it. Retain: both stay as they are. The
-    origins stop refusing in either case."""
+    """What the operator does at Cloudflare when you delete the object. Restore: the operator
+    deletes its certificates and puts the zone back as it found it. Retain: the operator leaves both
+    as they are. The origins stop refusing in either case."""
     suspend: bool = False
     """While true, the operator starts nothing new. It still opens origins that refuse visitors.
     Deletion overrides it."""

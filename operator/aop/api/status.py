@@ -46,10 +46,10 @@ class ConditionType(StrEnum):
     ENFORCED = "Enforced"
     """The operator has seen every replica go as far as `spec.enforcement` for every proven host."""
     ALERTS_CONFIGURED = "AlertsConfigured"
-    """A notification policy at Cloudflare warns whom `spec.alerts` names; absent where nobody asks
-    for that. `Ready` does not depend on it."""
+    """A notification policy at Cloudflare warns whom `spec.alerts` names; absent if `spec.alerts`
+    names nobody. `Ready` does not depend on this condition."""
     RECONCILING = "Reconciling"
-    """The operator is still doing something, or waits for it (kstatus)."""
+    """The operator is doing something, or waits for something that ends by itself (kstatus)."""
     STALLED = "Stalled"
     """The operator gets no further until a person acts; the message says what to do (kstatus)."""
 
@@ -111,11 +111,11 @@ class HostsStatus(Part):
     """The in-scope hosts."""
 
     proven: int = Field(default=0, json_schema_extra={"format": "int32"})
-    """Number of hosts for which the edge is proven to present the certificate."""
+    """Number of hosts for which the operator has proof that the edge presents the certificate."""
     total: int = Field(default=0, json_schema_extra={"format": "int32"})
     """Number of in-scope hosts."""
     unproven: tuple[str, ...] = ()
-    """The in-scope hosts without proof; the condition EdgeVerified says why."""
+    """The in-scope hosts without such a proof; the condition EdgeVerified says why."""
 
 
 class ProofStatus(Part):
@@ -130,13 +130,13 @@ class AlertsStatus(Part):
     """What the operator has done about `spec.alerts`."""
 
     account_id: str
-    """Id of the account whose notifications were looked at."""
+    """Id of the account whose notifications the operator looked at."""
     policy_id: str | None = None
-    """Id of the notification policy that the operator keeps there; absent where another one, which
-    somebody else keeps, warns all of them."""
+    """Id of the notification policy that the operator keeps there; absent if a policy that somebody
+    else keeps warns everybody whom spec.alerts names."""
     asked: str
-    """Digest of the spec.alerts that the operator has acted on: what somebody takes out at
-    Cloudflare is put there again only after a change."""
+    """Digest of the spec.alerts that the operator has acted on: it puts back what somebody takes
+    out at Cloudflare only after spec.alerts has changed."""
 
 
 class Condition(Part):
@@ -145,13 +145,13 @@ class Condition(Part):
     type: Annotated[str, StringConstraints(max_length=316)]
     """One of the condition types that the reference lists."""
     status: Literal["True", "False", "Unknown"]
-    """Whether it holds."""
+    """Whether the condition holds."""
     observed_generation: int | None = Field(
         default=None, ge=0, json_schema_extra={"format": "int64"}
     )
     """The metadata.generation that the operator had seen."""
     last_transition_time: Time
-    """When its status changed last."""
+    """When the status of the condition last changed."""
     reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
     """Why, as one of the reasons that the reference lists."""
     message: Annotated[str, StringConstraints(max_length=32768)] = ""
@@ -169,7 +169,7 @@ class Status(Part):
     """How far all origins go, as their own answers show: the least strict of the modes in
     origins."""
     zone: ZoneStatus | None = None
-    """The zone as Cloudflare last showed it to this object's token; absent before that, and where
+    """The zone as Cloudflare last showed it to this object's token; absent before that, and if
     another object has the zone."""
     certificate: CertificateStatus | None = None
     """The certificate that Cloudflare presents; before it presents one, the one that it is to
@@ -177,11 +177,11 @@ class Status(Part):
     origins: Annotated[tuple[OriginStatus, ...], ListType("map", "name")] = ()
     """What the operator saw on each origin."""
     hosts: HostsStatus | None = None
-    """How many in-scope hosts are proven."""
+    """How many of the in-scope hosts the operator has proven."""
     proof: ProofStatus | None = None
-    """The proof that the edge presents our certificate."""
+    """The proof that the edge presents the operator's certificate."""
     alerts: AlertsStatus | None = None
-    """What the operator has done about spec.alerts; absent where nobody asks for it."""
+    """What the operator has done about spec.alerts; absent if spec.alerts names nobody."""
     removing_since: Time | None = None
     """When, during a removal, the operator saw that no replica refuses anybody any more. It gives
     Cloudflare ten minutes from then."""

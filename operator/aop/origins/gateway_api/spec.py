@@ -13,7 +13,7 @@ class GatewayRef(Model):
     """The Gateway whose proxies serve."""
 
     namespace: LabelName
-    """Namespace of the Gateway; it may be another than that of the AuthenticatedOriginPull."""
+    """Namespace of the Gateway; it may differ from that of the AuthenticatedOriginPull."""
     name: LabelName
     """Name of the Gateway."""
 
@@ -36,10 +36,10 @@ class GatewayPorts(Ports):
     """Where a proxy listens, which is not where its Service does."""
 
     https: Port = 10443
-    """Port of the pod on which Envoy takes TLS. Envoy Gateway adds 10000 to a listener's port below
-    1024."""
+    """Port of the pod on which Envoy accepts TLS. Envoy Gateway adds 10000 to a listener's port
+    below 1024."""
     http: Port = 10080
-    """Port of the pod on which Envoy takes plaintext."""
+    """Port of the pod on which Envoy accepts plaintext."""
 
 
 class GatewayApi(Placed):

@@ -24,7 +24,7 @@ class ControllerConfigMapRef(Model):
     """The ConfigMap that a controller reads."""
 
     namespace: LabelName
-    """Namespace of the ConfigMap; it may be another than that of the AuthenticatedOriginPull."""
+    """Namespace of the ConfigMap; it may differ from that of the AuthenticatedOriginPull."""
     name: ObjectName
     """Name of the ConfigMap, as the controller's --configmap argument gives it."""
 
@@ -44,5 +44,5 @@ class IngressNginx(Model):
     """The ConfigMap that configures the controller; a Ready controller pod must name it in its
     --configmap argument."""
     foreign_text: ForeignText = ForeignText.REFUSE
-    """What to do when the snippet keys hold somebody else's text. Refuse: write nothing and say so.
-    Merge: keep it byte for byte around the operator's block."""
+    """What the operator does when the snippet keys hold somebody else's text. Refuse: it writes
+    nothing and says so. Merge: it keeps that text byte for byte around its own block."""

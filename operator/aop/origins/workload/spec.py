@@ -46,7 +46,7 @@ class WorkloadRef(Model):
     kind: WorkloadKind
     """Deployment, StatefulSet or DaemonSet."""
     namespace: LabelName
-    """Namespace of the workload; it may be another than that of the AuthenticatedOriginPull."""
+    """Namespace of the workload; it may differ from that of the AuthenticatedOriginPull."""
     name: ObjectName
     """Name of the workload."""
 
@@ -77,9 +77,9 @@ class Ports(Model):
     """Where a pod of the workload listens."""
 
     https: Port = 443
-    """Port of the pod on which the server takes TLS."""
+    """Port of the pod on which the server accepts TLS."""
     http: Port = 80
-    """Port of the pod on which the server takes plaintext."""
+    """Port of the pod on which the server accepts plaintext."""
 
     rules = (
         Rule(
@@ -125,8 +125,9 @@ class Workload(Placed):
     )
     """Where the pods listen."""
     apply: Apply = Apply.ROLLOUT
-    """How a change takes effect. Rollout: an annotation on the pod template has the workload's
-    controller replace the pods. Reload: somebody else reloads the server in every pod."""
+    """How a change takes effect. Rollout: the operator changes an annotation on the pod template,
+    and the workload's controller replaces the pods. Reload: somebody else reloads the server in
+    every pod."""
 
     may_reload: ClassVar[bool] = True
     """Whether old connections end when somebody else reloads it."""
@@ -175,10 +176,11 @@ class Routers(Model):
     """The two routers of the user's that are the parents of the operator's."""
 
     https: RouterName
-    """The router that takes TLS, as Traefik's API and dashboard name it. Its middlewares put the
+    """The router that accepts TLS, as Traefik's API and dashboard name it. Its middlewares put the
     client certificate into a header."""
     http: RouterName | None = None
-    """The router that takes plaintext. None: plaintext does not reach the applications."""
+    """The router that accepts plaintext. Leave it out if plaintext does not reach the
+    applications."""
 
     rules = (
         Rule(
