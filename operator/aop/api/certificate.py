@@ -42,8 +42,8 @@ class Generate(Model):
     """Name of the Secret that holds the leaf and its key, in the namespace of the object. The
     default is the object's name with -aop at its end."""
     algorithm: Algorithm = Algorithm.ECDSA
-    """Key algorithm. The operator makes ECDSA keys 10,000 times faster than RSA keys. RSA with size
-    4096 is the recipe of Cloudflare's guide."""
+    """Key algorithm. The operator makes an ECDSA key at once, and an RSA key within seconds. RSA
+    with size 4096 is the recipe of Cloudflare's guide."""
     size: int = Field(
         default_factory=lambda data: DEFAULT_SIZE[data["algorithm"]],
         json_schema_extra={"format": "int32"},

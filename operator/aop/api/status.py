@@ -33,7 +33,7 @@ class ConditionType(StrEnum):
     READY = "Ready"
     """The summary: the zone presents the certificate and the origins go as far as the spec asks."""
     CERTIFICATE_READY = "CertificateReady"
-    """The key pair exists, is valid and not due for renewal."""
+    """The key pair exists and is valid."""
     CERTIFICATE_DEPLOYED = "CertificateDeployed"
     """Cloudflare holds the certificate and says that it is active."""
     ZONE_ENABLED = "ZoneEnabled"

@@ -23,7 +23,8 @@ ROTATE_ANNOTATION = f"{GROUP}/rotate"
 """A new value asks for a new key pair now; the value itself (a date, say) means nothing."""
 WATCH_LABEL = f"{GROUP}/watch"
 """If a Secret or ConfigMap has it with the value `true`, the operator acts on a change of that
-object at once; without the label, within 60 s."""
+object at once; without the label, within a minute, or later if there are more than twelve such
+Secrets."""
 CLAIMED_LABEL = f"{GROUP}/claimed"
 """On an object that carries claims: the origin kind. By this label the operator finds claims whose
 AuthenticatedOriginPull is gone."""
