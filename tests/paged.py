@@ -9,6 +9,11 @@ from typing import Any
 class Paged:
     """Gives one after the other what `list` gives at once, as `Cluster.each` does."""
 
-    async def each(self, *which: Any, **how: Any) -> AsyncIterator[dict[str, Any]]:
+    async def each(
+        self,
+        *which: Any,
+        version: object = None,  # noqa: ARG002 - nobody goes on from it
+        **how: Any,
+    ) -> AsyncIterator[dict[str, Any]]:
         for manifest in await self.list(*which, **how):  # type: ignore[attr-defined]  # of the double
             yield manifest

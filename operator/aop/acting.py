@@ -114,6 +114,7 @@ class Actor:
             parts.edge.begin(loops.wake)
             parts.alerts.begin(loops.wake)
             parts.origins.begin(loops.wake_all)
+            stack.callback(parts.origins.end)
             for task in (self._announce(cluster), parts.orphans.run(), parts.alerts.run()):
                 stack.callback(asyncio.create_task(task).cancel)
             self.shown.loops = loops
@@ -128,7 +129,7 @@ class Actor:
     def _parts(self, cluster: Cluster, cloudflare: Cloudflare) -> Parts:
         """All that looks, decides and acts, before it begins."""
         settings, clock = self.settings, self.clock
-        origins = origin_keepers(cluster, settings, clock)
+        origins = origin_keepers(cluster, settings, clock, watching=True)
         edge = edge_reader(settings, clock)
         secrets = Secrets(cluster, settings, clock)
         zones = ZoneReader(cloudflare, settings, self.metrics)

@@ -68,10 +68,12 @@ ONLY = {
     Act("update", "configmaps", CONTROLLER_NAMESPACE, OTHER): ALL_CONFIG_MAPS,
     Act("get", "configmaps", "kube-system", "extension-apiserver-authentication"): ALL_CONFIG_MAPS,
     Act("list", "pods", CONTROLLER_NAMESPACE): set(SERVED),
+    Act("watch", "pods", CONTROLLER_NAMESPACE): set(SERVED),
     Act("list", "pods", "kube-system"): ALL_CONFIG_MAPS,
     Act("list", "secrets"): ALL_SECRETS,
     Act("watch", "authenticatedoriginpulls", group="aop-operator.dev"): ALL_SECRETS,
     Act("list", "ingresses", group="networking.k8s.io"): set(SERVED) - {"roles-only"},
+    Act("watch", "ingresses", group="networking.k8s.io"): set(SERVED) - {"roles-only"},
     Act("update", "leases", NAMESPACE, RELEASE, "coordination.k8s.io"): set(SERVED),
     Act("create", "leases", NAMESPACE, group="coordination.k8s.io"): set(SERVED),
 }
@@ -140,6 +142,7 @@ OF_A_GATEWAY = {
     Act("list", "pods", "envoy-gateway-system"),
     Act("list", "events", "envoy-gateway-system"),
     Act("list", "httproutes", group=GATEWAY_API),
+    Act("watch", "httproutes", group=GATEWAY_API),
     Act("list", "grpcroutes", group=GATEWAY_API),
     Act("list", "gatewayclasses", group=GATEWAY_API),
 }

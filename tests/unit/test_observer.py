@@ -303,7 +303,8 @@ class Latest(SetClock):
         (1000, False, 0, 300),
         (1000, False, 100, 200),
         (1000, False, 290, 30),
-        (1000, False, 4000, 30),
+        (1000, False, 4000, 300),
+        (10, False, 4000, 30),
     ],
 )
 def test_who_shares_an_origin_with_many_and_waits_for_nothing_is_looked_at_less_often(
@@ -316,6 +317,31 @@ def test_who_shares_an_origin_with_many_and_waits_for_nothing_is_looked_at_less_
     memory.awaiting = awaiting
     memory.cloudflare.listed.keep((), clock.now() - timedelta(seconds=read_ago_s))
     assert observer_of(world, clock).due_in_s(memory) == due_s
+
+
+@pytest.mark.parametrize(
+    ("objects", "read_ago_s", "due_s"),
+    [(75, 0, 30), (500, 0, 200), (5000, 0, 2000), (5000, 600, 1400), (5000, 2100, 2000)],
+)
+def test_the_more_objects_there_are_on_however_many_origins_the_less_often_each_is_looked_at(
+    objects: int, read_ago_s: float, due_s: float
+) -> None:
+    """Ten thousand on twenty controllers were looked at as often as five hundred on one, twenty times."""
+    world, clock, memory = Failing(), Latest(), Memory(uid=UID)
+    memory.origins[TARGET] = world.seen
+    memory.awaiting = False
+    memory.cloudflare.listed.keep((), clock.now() - timedelta(seconds=read_ago_s))
+    observer = observer_of(world, clock)
+    for number in range(objects):
+        metadata = {
+            "namespace": KEY.namespace,
+            "name": f"zone-{number}",
+            "uid": f"uid-{number}",
+            "resourceVersion": "1",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        }
+        observer.objects.learn({"metadata": metadata, "spec": {}})
+    assert observer.due_in_s(memory) == due_s
 
 
 def test_those_who_came_to_rest_together_are_not_looked_at_together() -> None:

@@ -11,6 +11,7 @@ import os
 # environment nor a passwd file knows one.
 os.environ.setdefault("HOME", "/")
 
+from aop.cluster.changes import Change
 from aop.cluster.client import Cluster, ClusterError, Conflict, connect
 from aop.cluster.events import EventType, Subject, event
 from aop.cluster.kept import lean, without_writers
@@ -18,6 +19,7 @@ from aop.cluster.user import ReadingCluster, Right, UserCluster, connect_as_user
 from aop.terms.kinds import Kind
 
 __all__ = [
+    "Change",
     "Cluster",
     "ClusterError",
     "Conflict",

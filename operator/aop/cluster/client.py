@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -20,10 +20,12 @@ import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.exceptions import ApiException
+from kubernetes.aio.client.rest import RESTResponse
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 
 from aop import __version__
 from aop.clock import Clock
+from aop.cluster.changes import WATCH_S, Change, WatchEnded, changes, watching
 from aop.errors import Transient
 from aop.leading import Lead, NotLeading, Permit
 from aop.terms import ObjectKey
@@ -137,11 +139,18 @@ class Cluster:
         return [manifest async for manifest in every]
 
     async def each(
-        self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = ""
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        version: Callable[[str], object] | None = None,
     ) -> AsyncIterator[Manifest]:
         """The objects of a kind one after the other, so that of thousands only a page is held.
 
-        Raises `ClusterError`, perhaps after some of them.
+        `version` gets the list's resourceVersion, after which a `watch` goes on. Raises
+        `ClusterError`, perhaps after some of them.
         """
         token = ""
         while True:
@@ -157,11 +166,39 @@ class Cluster:
                 {k: v for k, v in query.items() if v},
                 what=f"list {kind.plural}",
             )
+            metadata = page.get("metadata") or {}
+            if version is not None:
+                version(str(metadata.get("resourceVersion", "")))
             for manifest in page.get("items") or []:
                 yield manifest
-            token = page.get("metadata", {}).get("continue") or ""
+            token = metadata.get("continue") or ""
             if not token:
                 return
+
+    @asynccontextmanager
+    async def watch(
+        self, kind: Kind, namespace: str | None, since: str
+    ) -> AsyncIterator[AsyncIterator[Change]]:
+        """What changes after the resourceVersion `since`, until the API server ends the watch.
+
+        It does so after minutes. Raises `ClusterError`, also for a watch that has fallen silent;
+        status 410 means that the API server no longer knows what came after `since`.
+        """
+        what = f"watch {kind.plural}"
+        with _spoken(what):
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                response = await self._send(
+                    "GET", kind.collection(namespace), watching(since), limit_s=WATCH_S
+                )
+            try:
+                if response.status >= 300:
+                    text = (await response.read()).decode(errors="replace")
+                    raise _failure(what, response.status, text, response.headers.get("Retry-After"))
+                yield changes(response.response.content)
+            except WatchEnded as error:
+                raise ClusterError(f"cannot {what}: {error}", status=error.status) from None
+            finally:
+                response.response.close()
 
     async def find(self, kind: Kind, key: ObjectKey) -> Manifest | None:
         """One object by a list that names it, or None if the list is empty.
@@ -240,54 +277,44 @@ class Cluster:
         what: str,
     ) -> Manifest:
         """The object in the answer. Raises `ClusterError`, which says `what` could not be done."""
-        try:
-            with self._limited(method) as limit_s:
-                parameters = dict(query or {})
-                if method != "GET":
-                    # The API server gives it up in time as well, even if nobody hangs up because
-                    # this process stands still.
-                    parameters["timeout"] = f"{int(limit_s * (1 - SENDING) * 1000)}ms"
-                if method not in {"GET", "DELETE"}:
-                    parameters["fieldManager"] = self._manager
-                status, text, retry_after = await self._exchange(
-                    method, path, parameters, body, content_type, limit_s
+        with _spoken(what), self._limited(method) as limit_s:
+            parameters = dict(query or {})
+            if method != "GET":
+                # The API server gives it up in time as well, even if nobody hangs up because this
+                # process stands still.
+                parameters["timeout"] = f"{int(limit_s * (1 - SENDING) * 1000)}ms"
+            if method not in {"GET", "DELETE"}:
+                parameters["fieldManager"] = self._manager
+            async with asyncio.timeout(limit_s):
+                response = await self._send(
+                    method, path, parameters, body, content_type, limit_s=limit_s
                 )
-        except ApiException as error:
-            raise ClusterError(
-                f"cannot {what}: HTTP {error.status} {error.reason}", status=error.status
-            ) from None
-        except NotLeading as error:
-            raise ClusterError(f"cannot {what}: {error.message}") from None
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise ClusterError(
-                f"cannot {what}: the API server cannot be reached ({type(error).__name__})"
-            ) from None
+                text = (await response.read()).decode(errors="replace")
+        status, retry_after = response.status, response.headers.get("Retry-After")
         if status < 300:
             return _answer(what, text)
         raise _failure(what, status, text, retry_after)
 
-    async def _exchange(
+    async def _send(
         self,
         method: str,
         path: str,
         parameters: dict[str, str],
-        body: Manifest | None,
-        content_type: str,
+        body: Manifest | None = None,
+        content_type: str = "application/json",
+        *,
         limit_s: float,
-    ) -> tuple[int, str, str | None]:
-        """Status, body and Retry-After of the answer, within `limit_s` seconds."""
-        async with asyncio.timeout(limit_s):
-            request = await self._client.param_serialize(
-                method,
-                path,
-                query_params=list(parameters.items()),
-                header_params={"Accept": "application/json", "Content-Type": content_type},
-                body=body,
-                auth_settings=["BearerToken"],
-            )
-            response = await self._client.call_api(*request, _request_timeout=limit_s)
-            text = (await response.read()).decode(errors="replace")
-        return response.status, text, response.headers.get("Retry-After")
+    ) -> RESTResponse:
+        """The answer, of which the body is still to be read, within `limit_s` seconds."""
+        request = await self._client.param_serialize(
+            method,
+            path,
+            query_params=list(parameters.items()),
+            header_params={"Accept": "application/json", "Content-Type": content_type},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        return await self._client.call_api(*request, _request_timeout=limit_s)
 
     @contextmanager
     def _limited(self, method: str) -> Iterator[float]:
@@ -301,6 +328,23 @@ class Cluster:
                 yield permit.limit_s
             finally:
                 _permit.reset(token)
+
+
+@contextmanager
+def _spoken(what: str) -> Iterator[None]:
+    """Whatever keeps the API server from answering is a `ClusterError` that says `what` failed."""
+    try:
+        yield
+    except ApiException as error:
+        raise ClusterError(
+            f"cannot {what}: HTTP {error.status} {error.reason}", status=error.status
+        ) from None
+    except NotLeading as error:
+        raise ClusterError(f"cannot {what}: {error.message}") from None
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        raise ClusterError(
+            f"cannot {what}: the API server cannot be reached ({type(error).__name__})"
+        ) from None
 
 
 def _answer(what: str, text: str) -> Manifest:

@@ -81,11 +81,11 @@ class ReadingCluster(UserCluster):
             raise
 
     async def each(
-        self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = ""
+        self, kind: Kind, namespace: str | None = None, **how: Any
     ) -> AsyncIterator[Manifest]:
         """As `Cluster.each`."""
         try:
-            async for manifest in super().each(kind, namespace, labels=labels, fields=fields):
+            async for manifest in super().each(kind, namespace, **how):
                 yield manifest
         except ClusterError as error:
             self._note(error, Right("list", kind, namespace))

@@ -57,6 +57,9 @@ LOOKS_AT_ONCE = 32
 begin together would all miss it."""
 RESYNCS_AT_ONCE = 8
 """How many zones are read at the same time for which nobody waits."""
+REST_EACH_S = 0.4
+"""How much each object adds to the longest time between two looks at one that waits for nothing:
+five such looks a second on the average, whatever the number of objects and origins."""
 FIRST_LOOKS_S = 0.5
 """How much each object adds to the time until all have been looked at, as after a start: its hosts
 are asked about on every replica and through the edge, at rates that do not grow with the number of
@@ -288,11 +291,14 @@ class Observer:
         otherwise notice nothing for minutes.
         """
         sharers = max((self._origins.of(one).sharers for one in memory.origins), default=1)
+        all_in_turn_s = REST_EACH_S * self.objects.count
+        turn_s, read_s = max(TURN_S * sharers, all_in_turn_s), self._settings.resync_s
+        longest_s = max(read_s, all_in_turn_s)
         listed, now = memory.cloudflare.listed.last, self._clock.now()
-        read_s = self._settings.resync_s
-        if listed is not None:
-            read_s -= (now - listed.at).total_seconds()
-        return min(TURN_S * sharers, read_s)
+        left_s = longest_s - (now - listed.at).total_seconds() if listed is not None else longest_s
+        # If the time is over, the look that has just been made could not read: the budget has to
+        # last for others, too.
+        return min(turn_s, left_s if left_s > 0.0 else longest_s)
 
     # --- Cloudflare -------------------------------------------------------------------------------
 

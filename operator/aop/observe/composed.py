@@ -17,15 +17,20 @@ from aop.probe import ClientIdentity, EdgeProbe, ReplicaProbe
 from aop.settings import Settings
 
 
-def origin_keepers(cluster: Cluster, settings: Settings, clock: Clock) -> OriginKeepers:
-    """The keepers of all origins, which share one way of asking replicas."""
+def origin_keepers(
+    cluster: Cluster, settings: Settings, clock: Clock, *, watching: bool = False
+) -> OriginKeepers:
+    """The keepers of all origins, which share one way of asking replicas.
+
+    `watching` if they look again and again.
+    """
     # Valid for a long time already. A node whose clock is wrong then refuses our young leaf but not
     # this one, which tells the two cases apart.
     stranger = throwaway(clock.wall() - timedelta(days=365))
     identity = ClientIdentity(stranger.leaf.pem, stranger.key)
     probe = ReplicaProbe(timeout_s=settings.probe_timeout_s)
     reader = ReplicaReader(probe, identity, clock, settings.replica_recheck_s)
-    return OriginKeepers(cluster, reader, settings, clock)
+    return OriginKeepers(cluster, reader, settings, clock, watching=watching)
 
 
 def edge_probe(settings: Settings) -> EdgeProbe:

@@ -26,6 +26,7 @@ from aop.observe.replicas import ReplicaReader
 from aop.observe.rollouts import Rollouts
 from aop.observe.rounds import Rounds
 from aop.observe.sources import KnownObjects, Pace, Sources, scope_of
+from aop.observe.stirred import Stirred
 from aop.observe.views import Question
 from aop.observe.wanted import Wanted, hosts_of
 from aop.observe.writing import OriginWriter
@@ -75,6 +76,8 @@ class OriginKeeper:
         """Every replica was seen to run what is published."""
         self._waiting: set[str] = set()
         """Objects that wait for something."""
+        self._looked = ""
+        """The uid of the object that looked last."""
         self._unseen: set[str] = set()
         """Those of them that have not yet seen what the published text does to their hosts."""
         self._read: tuple[Objects, Model | None, Site] | None = None
@@ -85,6 +88,8 @@ class OriginKeeper:
         """The revision that every replica was seen to run, or a later one."""
         self._troubled: frozenset[str] = frozenset()
         """Uids of the pods that could not be asked at the last look."""
+        self._stirred = Stirred(clock, self._have_one_look)
+        sources.tell(self._reads, self._stirred.notice)
         self._rounds = Rounds(reader, clock, wake)
         self.awaited = AwaitedRevision(wake)
         self.rollouts = Rollouts(kind, target, self._reads, cluster, sources, clock)
@@ -199,6 +204,7 @@ class OriginKeeper:
         return replace(origin, rejected=refusal.words, joint=joint)
 
     def _note_waiting(self, uid: str, *, resting: bool) -> None:
+        self._looked = uid
         if resting:
             self._waiting.discard(uid)
         else:
@@ -272,6 +278,10 @@ class OriginKeeper:
         """The carrier has changed: read it again at the next look."""
         self._carrier.forget()
 
+    def end(self) -> None:
+        """Nobody looks any more."""
+        self._stirred.end()
+
     def drop(self, uid: str) -> None:
         """An object is gone: forget what was remembered of its claim."""
         self._memory.drop(uid)
@@ -305,6 +315,14 @@ class OriginKeeper:
         if others_moved or (changed_at is not None and self._memory.changed_at != changed_at):
             self._wake_others(uid)
         return site
+
+    def _have_one_look(self) -> int:
+        """Wake one of those who share the origin; returns how many they are."""
+        sharers = self._memory.followers
+        if sharers:
+            one = self._looked if self._looked in sharers else next(iter(sharers))
+            self._wake(frozenset({one}))
+        return len(sharers)
 
     def _wake_others(self, uid: str) -> None:
         self._wake(frozenset(self._memory.followers - {uid}))

@@ -25,19 +25,28 @@ class OriginKeepers:
         settings: Settings,
         clock: Clock,
         kinds: Mapping[str, OriginKind] = KINDS,
+        *,
+        watching: bool = False,
     ) -> None:
+        """`watching` if changes of what the drivers list are to be shown by watches."""
         self._cluster = cluster
         self._reader = reader
         self._settings = settings
         self._clock = clock
         self.kinds = kinds
         self._wake: Wake = _nobody
-        self._sources = Sources(cluster, settings, clock)
+        self._sources = Sources(cluster, settings, clock, watching=watching)
         self._keepers: dict[Target, OriginKeeper] = {}
 
     def begin(self, wake: Wake) -> None:
         """From now on `wake` gets the uids of objects that are to look."""
         self._wake = wake
+
+    def end(self) -> None:
+        """Nobody looks any more."""
+        self._sources.end()
+        for keeper in self._keepers.values():
+            keeper.end()
 
     def _look_again(self, uids: frozenset[str]) -> None:
         self._wake(uids)

@@ -92,6 +92,12 @@ class Source(Generic[T]):
         self._task = None
         self._keep(value)
 
+    def show(self, value: T) -> None:
+        """Keep what a watch has shown, which the reading that is under way will contain, too."""
+        if self._known is not None:
+            read_at = self._known.read_at if self._known.failure else self._clock.now()
+            self._known = Known(value, read_at, self._known.failure)
+
     def forget(self) -> None:
         """The next look reads it again and waits for that; if that fails, what is known stands."""
         self._awaited = self._needed

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 
 from aop.clock import Clock
-from aop.cluster import Cluster, lean
+from aop.cluster import Cluster
+from aop.observe.listing import Listing
 from aop.observe.source import Known, Source
 from aop.observed import Unknown
 from aop.origins.sites import Json, Need, Objects, Read, Scope
@@ -20,25 +22,36 @@ from aop.terms import ObjectKey
 class Pace(Enum):
     """How soon something that was read is read again, in seconds.
 
-    Objects that look at the same moment share one reading in any case.
+    Objects that look at the same moment share one reading in any case. What a watch shows is read
+    seldom, because a watch can hang.
     """
 
-    BUSY = (0.5, 0.5, 15.0)
+    BUSY = (0.5, 0.5, 15.0, 15.0, 60.0)
     """Replicas do not run yet what is published."""
-    CALM = (30.0, 5.0, 15.0)
+    CALM = (30.0, 5.0, 15.0, 30.0, 60.0)
     """They do, and some object waits for something else."""
-    REST = (60.0, 15.0, 60.0)
+    REST = (60.0, 15.0, 60.0, 60.0, 300.0)
     """No object waits for anything."""
 
-    def __init__(self, watched_s: float, essential_s: float, others_s: float) -> None:
-        self.watched_s = watched_s
-        """For what is essential and also watched, so that a change is reported: the carrier, by its
-        label, in a namespace that is served."""
+    def __init__(
+        self,
+        carrier_s: float,
+        essential_s: float,
+        others_s: float,
+        watched_essential_s: float,
+        watched_others_s: float,
+    ) -> None:
+        self.carrier_s = carrier_s
+        """For the carrier where a watch shows it: by its label, in a namespace that is served."""
         self.essential_s = essential_s
         """For what nothing is known without, which are the replicas, and for what has to be known
         promptly."""
         self.others_s = others_s
         """Anything else."""
+        self.watched_essential_s = watched_essential_s
+        """As `essential_s`, while a watch shows it."""
+        self.watched_others_s = watched_others_s
+        """As `others_s`, while a watch shows it."""
 
 
 STALE_S = 30.0
@@ -62,11 +75,18 @@ class KnownObjects:
 class Sources:
     """Every reading that any driver has asked for; built once per process."""
 
-    def __init__(self, cluster: Cluster, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, cluster: Cluster, settings: Settings, clock: Clock, *, watching: bool = False
+    ) -> None:
+        """`watching` if what is listed is also to be watched."""
         self._cluster = cluster
         self._settings = settings
         self._clock = clock
+        self._watching = watching
         self._sources: dict[Read, Source[tuple[Json, ...]]] = {}
+        self._listings: dict[Read, Listing] = {}
+        self._told: defaultdict[Read, list[Callable[[], None]]] = defaultdict(list)
+        """By each reading, who is told that a watch has shown a change of it."""
 
     def of(self, read: Read) -> Source[tuple[Json, ...]]:
         """The one source of a reading, made at its first mention."""
@@ -75,6 +95,16 @@ class Sources:
                 str(read), self._reader(read), self._clock, needed=read.need is not Need.OPTIONAL
             )
         return self._sources[read]
+
+    def tell(self, reads: tuple[Read, ...], tell: Callable[[], None]) -> None:
+        """Call `tell` whenever a watch shows a change of what is listed by one of these."""
+        for read in reads:
+            self._told[read].append(tell)
+
+    def end(self) -> None:
+        """Watch nothing any more."""
+        for listing in self._listings.values():
+            listing.end()
 
     async def look(self, reads: tuple[Read, ...], *, until_s: float, pace: Pace) -> KnownObjects:
         """What is known of each when the last one has arrived, or at `until_s` (monotonic).
@@ -113,17 +143,28 @@ class Sources:
         It may have come just before the object, after it was last read.
         """
         for read, source in self._sources.items():
-            if read.need is not Need.ESSENTIAL:
+            if read.need is not Need.ESSENTIAL and not self._is_watched(read):
                 source.forget()
 
     def _age_s(self, read: Read, pace: Pace) -> float:
         """How old the last reading may be."""
+        watched = self._is_watched(read)
         if read.need is not Need.ESSENTIAL and not read.prompt:
-            return pace.others_s
-        watched = read.name is not None and self._settings.serves(read.namespace)
-        return pace.watched_s if watched else pace.essential_s
+            return pace.watched_others_s if watched else pace.others_s
+        if read.name is not None and self._settings.serves(read.namespace):
+            return pace.carrier_s
+        return pace.watched_essential_s if watched else pace.essential_s
+
+    def _is_watched(self, read: Read) -> bool:
+        """Whether a watch shows each change of what is listed."""
+        return read in self._listings and self._listings[read].followed
 
     def _reader(self, read: Read) -> Callable[[], Awaitable[tuple[Json, ...]]]:
+        if read.name is None:
+            shown = self._shown_to(read) if self._watching else None
+            self._listings[read] = Listing(read, self._cluster, self._clock, shown)
+            return self._listings[read].list
+
         async def one() -> tuple[Json, ...]:
             assert read.namespace is not None  # noqa: S101 - what has a name has a namespace; this tells mypy
             assert read.name is not None  # noqa: S101 - the same
@@ -131,25 +172,23 @@ class Sources:
             # Of one alone the driver wants to know who has written what.
             return self._kept(read, () if manifest is None else (manifest,))
 
-        async def all_of_them() -> tuple[Json, ...]:
-            known = {_version(each): each for each in self._known(read)}
-            listed = self._cluster.each(read.kind, read.namespace)
-            # What is as before is the same object, and of the others each is made lean at once.
-            manifests = [known.get(_version(each)) or lean(each) async for each in listed]
-            return self._kept(read, tuple(manifests))
+        return one
 
-        return all_of_them if read.name is None else one
+    def _shown_to(self, read: Read) -> Callable[[tuple[Json, ...]], None]:
+        def show(objects: tuple[Json, ...]) -> None:
+            self.of(read).show(objects)
+            for tell in self._told[read]:
+                tell()
 
-    def _known(self, read: Read) -> tuple[Json, ...]:
-        last = self.of(read).last
-        return last.value if isinstance(last, Known) else ()
+        return show
 
     def _kept(self, read: Read, manifests: tuple[Json, ...]) -> tuple[Json, ...]:
         """The very tuple of before where nothing in it has changed.
 
         Whoever has made something of it need not do so again.
         """
-        known = self._known(read)
+        last = self.of(read).last
+        known = last.value if isinstance(last, Known) else ()
         unchanged = [_version(each) for each in known] == [_version(each) for each in manifests]
         return known if unchanged else manifests
 

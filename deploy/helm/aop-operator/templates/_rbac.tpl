@@ -54,7 +54,7 @@ test suite proves from the API server's audit log that none is missing and none 
 # Which hosts a controller serves here, and whether one of them verifies by itself.
 - apiGroups: [networking.k8s.io]
   resources: [ingresses]
-  verbs: [list]
+  verbs: [list, watch]
 {{- end -}}
 
 {{/* Where ingress controllers run; `names` are the ConfigMaps that may be written, empty: any. */}}
@@ -69,7 +69,7 @@ test suite proves from the API server's audit log that none is missing and none 
 # Which pods read that ConfigMap, and where they listen.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list]
+  verbs: [list, watch]
 # Why a controller rejected a text: its Warning RELOAD Events.
 - apiGroups: [""]
   resources: [events]
@@ -97,7 +97,7 @@ test suite proves from the API server's audit log that none is missing and none 
 # Which pods read that ConfigMap.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list]
+  verbs: [list, watch]
 # Why a new pod does not start.
 - apiGroups: [""]
   resources: [events]
@@ -105,7 +105,7 @@ test suite proves from the API server's audit log that none is missing and none 
 # Which pod template mounts that ConfigMap, and with which text its pods start.
 - apiGroups: [apps]
   resources: [deployments, statefulsets, daemonsets]
-  verbs: [list]
+  verbs: [list, watch]
 # The annotation on the pod template that has its pods replaced.
 {{- range $resource, $names := $named }}
 - apiGroups: [apps]
@@ -125,11 +125,11 @@ test suite proves from the API server's audit log that none is missing and none 
 # Which class the Gateway is of, and which hosts its listeners take.
 - apiGroups: [gateway.networking.k8s.io]
   resources: [gateways]
-  verbs: [list]
+  verbs: [list, watch]
 # Which policy has the Gateway run that script, and whether Envoy Gateway accepts it.
 - apiGroups: [gateway.envoyproxy.io]
   resources: [envoyextensionpolicies]
-  verbs: [list]
+  verbs: [list, watch]
 {{- end -}}
 
 {{/* Where the proxies of Gateways run. */}}
@@ -137,7 +137,7 @@ test suite proves from the API server's audit log that none is missing and none 
 # Which pods are a Gateway's proxies.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list]
+  verbs: [list, watch]
 # Why a proxy does not start.
 - apiGroups: [""]
   resources: [events]
@@ -150,34 +150,34 @@ test suite proves from the API server's audit log that none is missing and none 
 # Which hosts a controller serves, and whether one of them verifies by itself: whoever may create an Ingress can bring a host from any namespace.
 - apiGroups: [networking.k8s.io]
   resources: [ingresses]
-  verbs: [list]
+  verbs: [list, watch]
 # Which classes of Ingresses belong to a controller.
 - apiGroups: [networking.k8s.io]
   resources: [ingressclasses]
-  verbs: [list]
+  verbs: [list, watch]
 {{- end }}
 {{- if .Values.rbac.allIngressRoutes }}
 # Which routers of Traefik serve a host and bypass the operator's: whoever may create one can bring it from any namespace.
 - apiGroups: [traefik.io]
   resources: [ingressroutes, ingressroutetcps]
-  verbs: [list]
+  verbs: [list, watch]
 # The same of Ingresses and routes of the Gateway API that Traefik serves; and whose they are.
 - apiGroups: [networking.k8s.io]
   resources: [ingresses, ingressclasses]
-  verbs: [list]
+  verbs: [list, watch]
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes, grpcroutes, gateways, gatewayclasses, listenersets]
-  verbs: [list]
+  verbs: [list, watch]
 {{- end }}
 {{- if include "aop-operator.routes" . }}
 # Which hosts a Gateway serves, and by which other names: a route may be in any namespace.
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes, grpcroutes, listenersets]
-  verbs: [list]
+  verbs: [list, watch]
 # Whose a Gateway is.
 - apiGroups: [gateway.networking.k8s.io]
   resources: [gatewayclasses]
-  verbs: [list]
+  verbs: [list, watch]
 {{- end }}
 {{- if .Values.rbac.allSecrets }}
 {{ include "aop-operator.rules.served" . }}

@@ -1,0 +1,176 @@
+"""All objects of a kind that drivers read: listed, and then followed by a watch.
+
+The watch shows a change at once, and costs nothing while there is none. Nothing relies on it
+(docs/adr/0025): lists go on beside it, seldom, and as often as ever where there is none, because it
+may not be opened, has ended or has fallen silent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from aop.clock import Clock
+from aop.cluster import Change, Cluster, ClusterError, lean
+from aop.observe.kept import number_of
+from aop.origins.sites import Json, Read
+
+REFUSED_S = 600.0
+"""When a watch that was refused is tried again: the right to it has to be granted first."""
+SHORT_S = 5.0
+"""A watch that ends sooner by itself is not followed by the next one at once."""
+UNREAD_S = 1800.0
+"""When a watch ends of which nobody has asked for a list in the meantime."""
+log = logging.getLogger("aop")
+
+Shown = Callable[[tuple[Json, ...]], None]
+"""Takes all objects as they are after a change that the watch has shown."""
+
+
+class Listing:
+    """All objects of one reading; built once per process."""
+
+    def __init__(self, read: Read, cluster: Cluster, clock: Clock, shown: Shown | None) -> None:
+        """`shown` is None for whoever looks only once: then there is no watch."""
+        self._read = read
+        self._cluster = cluster
+        self._clock = clock
+        self._shown = shown
+        self._objects: dict[object, Json] = {}
+        """As they were listed or shown last."""
+        self._value: tuple[Json, ...] = ()
+        self._changes: dict[object, tuple[int, Json | None]] = {}
+        """What the watch has shown since the last list, and at which version; None: it is gone."""
+        self._watch: asyncio.Task[None] | None = None
+        self._refused_at_s = float("-inf")
+        self._listed_at_s = float("-inf")
+        self._telling = False
+        self.followed = False
+        """Whether a watch shows each change."""
+
+    async def list(self) -> tuple[Json, ...]:
+        """All of them, as they are known after a list. Raises `ClusterError`.
+
+        If nothing has changed it is the very tuple of before, so that whoever has made something of
+        it need not do so again.
+        """
+        self._listed_at_s = self._clock.monotonic_s()
+        if not self.followed:
+            # The list is younger than all that an earlier watch has shown, whatever its version:
+            # that goes back where a backup of etcd is restored.
+            self._changes.clear()
+        listed, version = dict[object, Json](), ""
+
+        def note(of_list: str) -> None:
+            nonlocal version
+            version = of_list
+
+        async for each in self._cluster.each(self._read.kind, self._read.namespace, version=note):
+            listed[_identity(each)] = self._kept(each)
+        self._take(listed, number_of(version))
+        self._follow(version)
+        return self._value
+
+    def end(self) -> None:
+        """Watch no more."""
+        if self._watch is not None:
+            self._watch.cancel()
+
+    # --- what is known ----------------------------------------------------------------------------
+
+    def _kept(self, manifest: Json) -> Json:
+        """What is as before is the same object, and anything else is made lean at once."""
+        known = self._objects.get(_identity(manifest))
+        same = known is not None and _version(known) == _version(manifest)
+        return known if known is not None and same else lean(dict(manifest))
+
+    def _take(self, listed: dict[object, Json], version: int) -> None:
+        """Take over a list. What the watch has shown after it was made still counts."""
+        self._changes = {key: one for key, one in self._changes.items() if one[0] > version}
+        self._objects = listed
+        for key, (_, manifest) in self._changes.items():
+            self._put(key, manifest)
+        self._settle()
+
+    def _put(self, key: object, manifest: Json | None) -> None:
+        if manifest is None:
+            self._objects.pop(key, None)
+        else:
+            self._objects[key] = manifest
+
+    def _settle(self) -> None:
+        now = tuple(sorted(self._objects.values(), key=_name))
+        before = [(_identity(one), _version(one)) for one in self._value]
+        if before != [(_identity(one), _version(one)) for one in now]:
+            self._value = now
+
+    # --- the watch --------------------------------------------------------------------------------
+
+    def _follow(self, version: str) -> None:
+        """Have a watch go on after the list of that version, if there is none."""
+        now_s = self._clock.monotonic_s()
+        if (
+            self._shown is None
+            or not version
+            or (self._watch is not None and not self._watch.done())
+            or now_s - self._refused_at_s < REFUSED_S
+        ):
+            return
+        self._watch = asyncio.create_task(self._watch_from(version, self._shown))
+
+    async def _watch_from(self, version: str, shown: Shown) -> None:
+        """Follow every change after `version`; the next list begins another watch after an end."""
+        try:
+            lasted_s = SHORT_S
+            while lasted_s >= SHORT_S and self._clock.monotonic_s() - self._listed_at_s < UNREAD_S:
+                began_s = self._clock.monotonic_s()
+                async with self._cluster.watch(
+                    self._read.kind, self._read.namespace, version
+                ) as changes:
+                    self.followed = True
+                    async for change in changes:
+                        version = change.version
+                        self._notice(change, shown)
+                lasted_s = self._clock.monotonic_s() - began_s
+        except ClusterError as error:
+            if error.status in {401, 403}:
+                self._refused_at_s = self._clock.monotonic_s()
+            log.debug("%s", error.message)
+        except Exception:
+            log.exception("bug while watching %s", self._read)
+        finally:
+            self.followed = False
+
+    def _notice(self, change: Change, shown: Shown) -> None:
+        if change.manifest is None:
+            return
+        key = _identity(change.manifest)
+        manifest = None if change.gone else self._kept(change.manifest)
+        self._changes[key] = number_of(change.version), manifest
+        self._put(key, manifest)
+        if not self._telling:
+            # Changes often come in bursts, of which each is read without waiting for the network.
+            self._telling = True
+            asyncio.get_running_loop().call_soon(self._tell, shown)
+
+    def _tell(self, shown: Shown) -> None:
+        self._telling = False
+        before = self._value
+        self._settle()
+        if self._value is not before:
+            shown(self._value)
+
+
+def _name(one: Json) -> tuple[str, str]:
+    metadata = one["metadata"]
+    return metadata.get("namespace", ""), metadata.get("name", "")
+
+
+def _identity(one: Json) -> object:
+    return one["metadata"].get("uid") or _name(one)
+
+
+def _version(one: Json) -> object:
+    """What tells whether it has changed."""
+    return one["metadata"].get("resourceVersion") or repr(one)

@@ -1,0 +1,78 @@
+"""The lines of a watch, as an API server and what stands before it may send them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from aop.cluster.changes import Change, WatchEnded, changes
+
+POD = {"metadata": {"name": "a", "resourceVersion": "7"}}
+
+
+def event(kind: str, manifest: Any) -> bytes:
+    """A line of the API server."""
+    return json.dumps({"type": kind, "object": manifest}).encode() + b"\n"
+
+
+async def read(*lines: bytes, ends: bool = True, silent_s: float = 60.0) -> list[Change]:
+    """What they say."""
+    stream = asyncio.StreamReader(limit=1024)
+    for line in lines:
+        stream.feed_data(line)
+    if ends:
+        stream.feed_eof()
+    return [one async for one in changes(stream, silent_s=silent_s)]
+
+
+@pytest.mark.asyncio
+async def test_each_change_is_told_with_its_version() -> None:
+    bookmark = {"kind": "Pod", "metadata": {"resourceVersion": "9"}}
+    assert await read(
+        event("ADDED", POD),
+        event("MODIFIED", POD),
+        event("BOOKMARK", bookmark),
+        event("DELETED", POD),
+    ) == [Change("7", POD), Change("7", POD), Change("9", None), Change("7", POD, gone=True)]
+
+
+@pytest.mark.asyncio
+async def test_an_error_of_the_api_server_ends_it_with_its_status() -> None:
+    gone = {"kind": "Status", "code": 410, "message": "too old resource version: 1 (9)"}
+    with pytest.raises(WatchEnded, match="too old") as ended:
+        await read(event("ADDED", POD), event("ERROR", gone))
+    assert ended.value.status == 410
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"type": "ADDED", "object": {"metad',
+        b"<html>502 Bad Gateway</html>\n",
+        b"[]\n",
+        b'"ADDED"\n',
+        b"null\n",
+        event("ADDED", None),
+        event("ADDED", []),
+        event("ADDED", {"metadata": {}}),
+        event("ADDED", {"metadata": None}),
+        event("ERROR", None),
+        b'{"object": {"metadata": {"resourceVersion": "7"}}}\n',
+        b"\xff\xfe\n",
+        event("ADDED", {"metadata": {"resourceVersion": "7"}, "data": "x" * 4096}),
+    ],
+)
+async def test_whatever_is_no_event_ends_it(line: bytes) -> None:
+    """So that the next list shows what there is."""
+    with pytest.raises(WatchEnded):
+        await read(event("ADDED", POD), line)
+
+
+@pytest.mark.asyncio
+async def test_silence_ends_it() -> None:
+    with pytest.raises(WatchEnded, match="nothing was heard"):
+        await read(event("ADDED", POD), ends=False, silent_s=0.01)
