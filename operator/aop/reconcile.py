@@ -30,6 +30,7 @@ from aop.observed import Observed
 from aop.perform import Performer
 from aop.plan import next_step
 from aop.plan.facts import ours_listed, wanted_leaf
+from aop.standing import rests_meanwhile
 from aop.steps import Block, Done, Effect, Note, Step, Wait
 from aop.telling import Failed, Teller, measured_of, subject_of
 from aop.terms import ObjectKey
@@ -247,7 +248,8 @@ class Reconciler:
         memory: Memory,
     ) -> Visit:
         memory.errors, memory.refused = 0, None
-        memory.awaiting = not isinstance(step, Done)
+        resting = isinstance(step, Done) or rests_meanwhile(observed, step, pull.status)
+        memory.awaiting = not resting
         memory.blocked_on = step.reason if isinstance(step, Block) else None
         memory.awaits_quiet_period = observed.object.deleting or bool(
             {*observed.record.uploaded, *(c.pin for c in ours_listed(observed))}
@@ -265,7 +267,7 @@ class Reconciler:
         else:
             self._metrics.forget(observed.object.uid)
         seconds = self._observer.due_in_s(memory)
-        if isinstance(step, Wait):
+        if isinstance(step, Wait) and not resting:
             seconds = min(seconds, self._observer.awaits(step, pull.uid))
         elif isinstance(step, Block):
             seconds = min(seconds, BLOCKED_RECHECK_S)

@@ -91,6 +91,24 @@ def is_only_postponed(o: Observed) -> bool:
     return isinstance(o.zone, Unknown) and o.zone.postponed and not asked_in_vain(o)
 
 
+def rests_meanwhile(o: Observed, step: Step, previous: Status) -> bool:
+    """Whether the object waits for nothing but its turn at Cloudflare, while the status stands.
+
+    With ten thousand zones of one user the last turn comes after hours, and nothing that the object
+    could look at meanwhile brings it nearer.
+    """
+    return (
+        is_only_postponed(o)
+        and yet_to_be_seen(o, step, previous)
+        and all(
+            replica.settled and len(replica.hosts) >= len(origin.hosts)
+            for origin in o.origins
+            for replica in replicas(origin)
+            if replica.ready
+        )
+    )
+
+
 def is_otherwise_at_cloudflare(o: Observed) -> bool:
     """Whether Cloudflare, or the Secret, was seen and contradicts Ready."""
     findings = certificate_ready(o), certificate_deployed(o), zone_enabled(o)

@@ -183,6 +183,21 @@ async def test_whoever_hangs_where_it_is_told_holds_up_nothing_that_is_done(what
 
 
 @pytest.mark.asyncio
+async def test_whoever_waits_only_for_its_turn_at_cloudflare_is_looked_at_as_one_who_rests() -> (
+    None
+):
+    """Of ten thousand zones of one user the last is read after hours; each was looked at every few seconds until then."""
+    world, later = ReconcileWorld(), Unknown("Calls pause for 200 s", None, 200.0, postponed=True)
+    world.see = looks(HOLDS, observed(zone=later), observed(zone=replace(later, postponed=False)))
+    await world.visit()
+    await status_written(world)
+    assert ((await world.visit()).delay_s, world.memory.awaiting) == (60.0, False)
+    await world.visit()
+    assert world.memory.awaiting, "Cloudflare was asked and gives no answer"
+    assert len(world.statuses) == 1
+
+
+@pytest.mark.asyncio
 async def test_while_a_status_hangs_no_newer_one_is_sent_after_it() -> None:
     """The older one might be the last to arrive."""
     world = ReconcileWorld()

@@ -12,7 +12,13 @@ from aop.api import ConditionType, Status
 from aop.errors import Reason
 from aop.observed import NONE, Evidence, Limits, ObservedReplica, Unknown
 from aop.plan import next_step
-from aop.standing import NO_ANSWER_S, is_only_postponed, stands_for, yet_to_be_seen
+from aop.standing import (
+    NO_ANSWER_S,
+    is_only_postponed,
+    rests_meanwhile,
+    stands_for,
+    yet_to_be_seen,
+)
 from aop.status import status_of
 from aop.terms import Mode
 from builders import (
@@ -212,3 +218,33 @@ def test_who_does_not_answer_is_named_although_cloudflare_is_asked_about_others_
     }
     assert not is_only_postponed(observed(**world))
     assert patience(**world) == timedelta(seconds=NO_ANSWER_S)
+
+
+SERVED = (SEEN, replica("pod-2", REQUIRING))
+POSTPONED_ONLY: dict[str, Any] = {"zone": POSTPONED, "origins": [origin(replicas=SERVED)]}
+
+
+def rests(**world: Any) -> bool:
+    looked_at = observed(**POSTPONED_ONLY | world)
+    return rests_meanwhile(looked_at, next_step(looked_at), when_all_was_seen())
+
+
+def test_whoever_has_seen_all_but_a_zone_that_is_put_off_rests_until_its_turn() -> None:
+    assert rests()
+    assert rests(evidence=UNASKED), "the edge is asked by itself, and wakes whom it concerns"
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        {"zone": AWAY},
+        {"zone": observed().zone},
+        {"origins": [origin(replicas=(SEEN, NEW))]},
+        {"origins": [origin(replicas=(SEEN, replace(SERVED[1], settled=False)))]},
+        {"origins": [origin(replicas=(SEEN, replace(SERVED[1], hosts=SEEN.hosts[:1])))]},
+        {"origins": [origin(replicas=(SEEN, replace(SERVED[1], error="timed out")))]},
+        {"origins": [origin(replicas=Unknown("the API server cannot be reached"))]},
+    ],
+)
+def test_whoever_has_anything_else_to_see_or_to_do_does_not(world: dict[str, Any]) -> None:
+    assert not rests(**world)
