@@ -19,6 +19,14 @@ def test_everything_else_is_as_it_was() -> None:
     assert WRITTEN["metadata"]["managedFields"], "the caller's is not changed"
 
 
+def test_what_kubectl_has_applied_is_not_kept_a_second_time() -> None:
+    applied = {"kubectl.kubernetes.io/last-applied-configuration": "{}", "note": "ours"}
+    pod = {"metadata": {"name": "a", "annotations": applied}}
+    assert lean(pod) == {"metadata": {"name": "a", "annotations": {"note": "ours"}}}
+    assert len(applied) == 2, "the caller's is not changed"
+    assert lean({"metadata": {"annotations": None}}) == {"metadata": {"annotations": None}}
+
+
 def test_what_is_kept_says_the_same_and_shares_its_words_with_others() -> None:
     text = '{"metadata": {"name": "a"}, "status": {"conditions": [{"reason": "AsExpected", "count": 2}]}}'
     one, other = (lean(json.loads(text)) for _ in range(2))

@@ -7,6 +7,8 @@ from typing import Any
 
 Manifest = dict[str, Any]
 
+APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""The whole object once more, as text."""
 SHORT = 40
 """Letters of a word that many objects have in common: a reason, a name, a moment."""
 
@@ -14,10 +16,11 @@ SHORT = 40
 def lean(manifest: Manifest) -> Manifest:
     """The object, in half the memory.
 
-    Without the note of who has written which field, which nobody needs; and with names and short
-    words that all objects share.
+    Without the notes of who has written which field, and of what kubectl has applied, which nobody
+    needs; and with names and short words that all objects share.
     """
     kept: Manifest = _shared(without_writers(manifest))
+    (kept.get("metadata", {}).get("annotations") or {}).pop(APPLIED, None)
     return kept
 
 
