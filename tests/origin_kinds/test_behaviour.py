@@ -6,6 +6,7 @@ And whether what a kind says that it can do is so.
 from __future__ import annotations
 
 import ssl
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ import pytest
 
 from aop.observe.behaviour import behaviour_of
 from aop.origins.check import NONE, OTHER, CheckAnswer, answer_in, check_path, gate_path
-from aop.pki import throwaway
+from aop.pki import KeyedLeaf, throwaway
 from aop.probe import Answer, Asked, Presented
 from aop.terms import Claim, Mode
 from identities import file_of, identity_of
@@ -49,12 +50,20 @@ OF_STRANGERS = ("stranger", "org")
 def visitors(tmp_path_factory: pytest.TempPathFactory) -> dict[str | None, VisitorLeaf | None]:
     """Who comes, and with what."""
     folder, now = tmp_path_factory.mktemp("visitors"), datetime.now(UTC)
-    made = {name: throwaway(now) for name in ("ours", "next", "stranger", "org")}
+    made = {name: throwaway(now) for name in ("stranger", "org")}
+    made["ours"], made["next"] = ending_in(b"\n", now), ending_in(b"\0", now)
     made["expired"] = throwaway(now - timedelta(days=9), timedelta(days=5))
     by_name: dict[str | None, VisitorLeaf | None] = {None: None}
     for name, keyed in made.items():
         by_name[name] = VisitorLeaf(keyed, file_of(keyed, folder / f"{name}.pem"))
     return by_name
+
+
+def ending_in(last: bytes, now: datetime) -> KeyedLeaf:
+    """A leaf whose DER ends in that byte, as one of 256 does, and which some server may take for the end of a text."""
+    while not b64decode((leaf := throwaway(now)).leaf.pin.der).endswith(last):
+        pass
+    return leaf
 
 
 Visitors = dict[str | None, VisitorLeaf | None]

@@ -31,6 +31,9 @@ function aop(r)
     local pem = r:ssl_var_lookup("SSL_CLIENT_CERT") or ""
     if pem ~= "" then
       local der = r:base64_decode((pem:gsub("%-%-%-%-%-[^\\n]*", ""):gsub("%s", "")))
+      local long, size = der:byte(2) - 128, 0
+      for place = 3, 2 + long do size = size * 256 + der:byte(place) end
+      der = der .. ("\\0"):rep(2 + long + size - #der)
       presented = leaves[zone .. ":" .. r:sha1(der)] or "{OTHER}"
     end
     session = r:ssl_var_lookup("SSL_SESSION_RESUMED") == "Resumed" and "r" or "."
@@ -57,7 +60,11 @@ function aop(r)
   return apache2.DECLINED
 end
 """.strip()
-"""The same for all rules: it decides by the tables before it, for each request."""
+"""The same for all rules: it decides by the tables before it, for each request.
+
+What Apache decodes lacks a zero byte at its end, as one leaf of 256 has, so the length at the
+beginning of the DER says how many belong there (facts: apache#the-certificate).
+"""
 
 
 class ApacheDialect(Dialect):
