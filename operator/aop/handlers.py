@@ -21,7 +21,7 @@ from aiohttp.client_middlewares import ClientHandlerType
 
 from aop.api import GROUP, WATCH_LABEL
 from aop.clock import Clock
-from aop.cluster import Kind
+from aop.cluster import Kind, parsed
 from aop.health import Health
 from aop.metrics import Metrics
 from aop.settings import Settings
@@ -169,8 +169,8 @@ class Listed(aiohttp.ClientResponse):
     """An answer whose list is a list: an empty one of metadata has `items: null`."""
 
     async def json(self, **how: Any) -> Any:
-        """As aiohttp's; what is null under `items` is empty."""
-        answer = await super().json(**how)
+        """As aiohttp's, without who has written which field; no `items` are an empty list."""
+        answer = await super().json(loads=parsed, **how)
         if isinstance(answer, dict) and "items" in answer and answer["items"] is None:
             answer["items"] = []
         return answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from aop.cluster import lean
+from aop.cluster import lean, parsed
 from aop.observe.memory import Memory
 
 POD = {"metadata": {"name": "a", "uid": "1"}, "spec": {}}
@@ -17,6 +17,11 @@ WRITTEN = {
 def test_everything_else_is_as_it_was() -> None:
     assert lean(WRITTEN) == POD == lean(POD)
     assert WRITTEN["metadata"]["managedFields"], "the caller's is not changed"
+
+
+def test_of_what_is_listed_nobody_learns_who_has_written_it() -> None:
+    listed = {"items": [WRITTEN, POD], "metadata": {"resourceVersion": "7"}}
+    assert parsed(json.dumps(listed)) == {**listed, "items": [POD, POD]}
 
 
 def test_what_kubectl_has_applied_is_not_kept_a_second_time() -> None:

@@ -14,7 +14,7 @@ os.environ.setdefault("HOME", "/")
 from aop.cluster.changes import Change
 from aop.cluster.client import Cluster, ClusterError, Conflict, connect
 from aop.cluster.events import EventType, Subject, event
-from aop.cluster.kept import lean, without_writers
+from aop.cluster.kept import lean, parsed, without_writers
 from aop.cluster.user import ReadingCluster, Right, UserCluster, connect_as_user
 from aop.terms.kinds import Kind
 
@@ -33,5 +33,6 @@ __all__ = [
     "connect_as_user",
     "event",
     "lean",
+    "parsed",
     "without_writers",
 ]

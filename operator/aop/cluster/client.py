@@ -26,6 +26,7 @@ from kubernetes.aio.config import load_incluster_config, load_kube_config
 from aop import __version__
 from aop.clock import Clock
 from aop.cluster.changes import WATCH_S, Change, WatchEnded, changes, watching
+from aop.cluster.kept import parsed
 from aop.errors import Transient
 from aop.leading import Lead, NotLeading, Permit
 from aop.terms import ObjectKey
@@ -165,6 +166,7 @@ class Cluster:
                 kind.collection(namespace),
                 {k: v for k, v in query.items() if v},
                 what=f"list {kind.plural}",
+                parse=parsed,
             )
             metadata = page.get("metadata") or {}
             if version is not None:
@@ -275,6 +277,7 @@ class Cluster:
         body: Manifest | None = None,
         content_type: str = "application/json",
         what: str,
+        parse: Callable[[str], Any] = json.loads,
     ) -> Manifest:
         """The object in the answer. Raises `ClusterError`, which says `what` could not be done."""
         with _spoken(what), self._limited(method) as limit_s:
@@ -292,7 +295,7 @@ class Cluster:
                 text = (await response.read()).decode(errors="replace")
         status, retry_after = response.status, response.headers.get("Retry-After")
         if status < 300:
-            return _answer(what, text)
+            return _answer(what, text, parse)
         raise _failure(what, status, text, retry_after)
 
     async def _send(
@@ -347,19 +350,19 @@ def _spoken(what: str) -> Iterator[None]:
         ) from None
 
 
-def _answer(what: str, text: str) -> Manifest:
+def _answer(what: str, text: str, parse: Callable[[str], Any]) -> Manifest:
     """The object in an answer.
 
     An answer that was cut short, or that something in between has replaced by a page, is a failure
     like any other.
     """
     try:
-        parsed = json.loads(text)
+        answer = parse(text)
     except ValueError:
-        parsed = None
-    if not isinstance(parsed, dict):
+        answer = None
+    if not isinstance(answer, dict):
         raise ClusterError(f"cannot {what}: the answer is no object, or was cut short")
-    return parsed
+    return answer
 
 
 def _failure(what: str, status: int, text: str, retry_after: str | None) -> ClusterError:

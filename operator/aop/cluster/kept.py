@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Any
 
@@ -22,6 +23,21 @@ def lean(manifest: Manifest) -> Manifest:
     kept: Manifest = _shared(without_writers(manifest))
     (kept.get("metadata", {}).get("annotations") or {}).pop(APPLIED, None)
     return kept
+
+
+def parsed(text: str) -> Any:
+    """What a JSON text says of one or many objects, without who has written which field.
+
+    That note is most of a listed object, in hundreds of small dicts. It goes as soon as it is read:
+    if thousands of them were there at once, the memory that they leave would serve nothing else.
+    """
+    return json.loads(text, object_pairs_hook=_without_writers)
+
+
+def _without_writers(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    made.pop("managedFields", None)
+    return made
 
 
 def without_writers(manifest: Manifest) -> Manifest:
