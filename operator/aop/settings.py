@@ -229,7 +229,7 @@ class Settings(BaseSettings):
     replica_recheck_s: Seconds = Field(
         30,
         description="How often the operator asks every replica about one host of each zone when nothing happens, in seconds. It asks a replica about one host "
-        "every two seconds at most.",
+        "every two seconds at most; with more than 75 objects, it asks less often.",
     )
     edge_cadence_s: Seconds = Field(
         10,
