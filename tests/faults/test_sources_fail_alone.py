@@ -58,6 +58,8 @@ def present(scene: Scene, what: str | None) -> None:
         (Match(path="/ingressclasses", watch=False), FORBIDDEN),
         (Match(path="/ingresses", watch=False), UNAVAILABLE),
         (Match(method="GET", path="/pods$", watch=False), UNAVAILABLE),
+        (Match(method="GET", path="/pods$"), UNAVAILABLE),
+        (Match(method="GET", path="/ingresses$"), FORBIDDEN),
         (Match(method="GET", path="/secrets/", watch=False), FORBIDDEN),
         (Match(path="/events", watch=False), Delay(60.0)),
         (Match(method="PATCH", path="/status$"), Delay(60.0)),
@@ -68,6 +70,8 @@ def present(scene: Scene, what: str | None) -> None:
         "IngressClasses",
         "Ingresses",
         "pods",
+        "pods and their watch",
+        "Ingresses and their watch",
         "Secrets",
         "Events hang",
         "the status hangs",
@@ -79,6 +83,8 @@ def test_visitors_are_let_in_whatever_cannot_be_read(
 ) -> None:
     scene = enforced.scene
     enforced.kubernetes.rule(match, fault, times=None)
+    if match.watch is None:
+        assert enforced.kubernetes.cut_watches(match)
     present(scene, "nothing")
     scene.until_relaxed(within_s=RELAXED_WITHIN_S)
 
@@ -133,7 +139,9 @@ def test_one_failure_takes_no_evidence_away(enforced: Proxied) -> None:
         for path in paths
     ]
     until(
-        lambda: all(rule.fired == 2 for rule in rules), within_s=60, describe="two failures of each"
+        lambda: all(rule.fired == 2 for rule in rules),
+        within_s=180,
+        describe="two failures of each, which are listed once a minute beside their watches",
     )
     later = until(
         lambda: newer_proof(scene, before), within_s=60, describe="a look after the failures"

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from faults.conftest import Proxied
+from sandbox.composition import ingress
 from sandbox.proxy.faults import Delay, Match
-from sandbox.scene import NAMESPACE, path_of
+from sandbox.scene import NAMESPACE, Scene, path_of
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(400)]
@@ -92,3 +93,30 @@ def test_a_claim_that_a_colleague_takes_out_is_put_back(running: Proxied) -> Non
         describe=lambda: f"our claim to stand there again\n{scene.summary()}",
     )
     scene.until_enforced(within_s=SEEN_WITHIN_S)
+
+
+@pytest.mark.parametrize("plural", ["pods", "ingresses"])
+def test_what_comes_is_seen_without_a_watch(running: Proxied, plural: str) -> None:
+    """A colleague scales the controller, or serves another name; lists show it."""
+    scene = running.scene
+    scene.apply()
+    scene.until_enforced()
+    silence(running, plural)
+    before = replicas(scene)
+    scene.ingress_nginx.add()
+    scene.ingress_nginx.await_ready()
+    scene.plane.apply(ingress("late.example.org"))
+    until(
+        lambda: (
+            replicas(scene) == before + 1
+            and "late.example.org" in scene.condition("Ready")["message"]
+        ),
+        within_s=SEEN_WITHIN_S,
+        describe=lambda: f"both to be told\n{scene.summary()}",
+    )
+
+
+def replicas(scene: Scene) -> int:
+    """How many the status counts."""
+    manifest = scene.object("example-com") or {}
+    return int(manifest["status"]["origins"][0]["replicas"])
