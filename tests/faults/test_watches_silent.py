@@ -35,7 +35,7 @@ def silence(proxied: Proxied, plural: str) -> None:
     watch = Match(path=f"/{plural}$", watch=True)
     rule = proxied.kubernetes.rule(watch, Delay(FOR_EVER_S), times=None)
     assert proxied.kubernetes.cut_watches(watch)
-    until(lambda: rule.fired > 0, within_s=60, describe=f"the watch of {plural} to hang")
+    until(lambda: rule.fired > 0, within_s=SEEN_WITHIN_S, describe=f"the watch of {plural} to hang")
 
 
 def put_token(proxied: Proxied, token: str) -> None:
