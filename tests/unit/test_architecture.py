@@ -211,7 +211,10 @@ def of_the_drivers(*names: str) -> Grants:
             continue
         target = Target(kind.name, "ingress-nginx", "controller")
         for read in kind.reads(target, Scope(routers=True, routes=True)):
-            needed[group_of(read.kind), read.kind.plural].add("get" if read.name else "list")
+            # What is listed is watched, too (docs/adr/0025).
+            needed[group_of(read.kind), read.kind.plural] |= (
+                {"get"} if read.name else {"list", "watch"}
+            )
         needed[group_of(kind.carried_by), kind.carried_by.plural] |= {"list", "update"}
         if kind.capabilities.creates_carrier:
             needed[group_of(kind.carried_by), kind.carried_by.plural] |= {"create", "delete"}
@@ -314,8 +317,8 @@ def test_by_default_the_whole_cluster_shows_its_ingresses_and_nothing_else() -> 
     """Secrets, ConfigMaps, pods, the resource itself: in named namespaces only."""
     group = "networking.k8s.io"
     assert granted(DEFAULT, "ClusterRole") == {
-        (group, "ingresses"): {"list"},
-        (group, "ingressclasses"): {"list"},
+        (group, "ingresses"): {"list", "watch"},
+        (group, "ingressclasses"): {"list", "watch"},
     }
 
 
