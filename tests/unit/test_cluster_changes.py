@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aop.cluster.changes import Change, WatchEnded, changes
+from aop.cluster.changes import WatchedChange, WatchEnded, changes
 
 POD = {"metadata": {"name": "a", "resourceVersion": "7"}}
 
@@ -18,7 +18,7 @@ def event(kind: str, manifest: Any) -> bytes:
     return json.dumps({"type": kind, "object": manifest}).encode() + b"\n"
 
 
-async def read(*lines: bytes, ends: bool = True, silent_s: float = 60.0) -> list[Change]:
+async def read(*lines: bytes, ends: bool = True, silent_s: float = 60.0) -> list[WatchedChange]:
     """What they say."""
     stream = asyncio.StreamReader(limit=1024)
     for line in lines:
@@ -36,7 +36,12 @@ async def test_each_change_is_told_with_its_version() -> None:
         event("MODIFIED", POD),
         event("BOOKMARK", bookmark),
         event("DELETED", POD),
-    ) == [Change("7", POD), Change("7", POD), Change("9", None), Change("7", POD, gone=True)]
+    ) == [
+        WatchedChange("7", POD),
+        WatchedChange("7", POD),
+        WatchedChange("9", None),
+        WatchedChange("7", POD, gone=True),
+    ]
 
 
 @pytest.mark.asyncio

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from aop.cluster import Change, Cluster, ClusterError
+from aop.cluster import Cluster, ClusterError, WatchedChange
 from aop.observe.listing import REFUSED_S, SHORT_S, UNREAD_S, Listing
 from aop.origins.sites import Read
 from aop.terms import Kind
@@ -30,9 +30,9 @@ def pod(name: str, version: int) -> Json:
     return {"metadata": metadata}
 
 
-def change(name: str, version: int, *, gone: bool = False) -> Change:
+def change(name: str, version: int, *, gone: bool = False) -> WatchedChange:
     """A change of that pod."""
-    return Change(str(version), pod(name, version), gone)
+    return WatchedChange(str(version), pod(name, version), gone)
 
 
 class Pods:
@@ -45,7 +45,7 @@ class Pods:
         self.since: list[str] = []
         """After which version each watch was to begin."""
         self.refuses: ClusterError | None = None
-        self.shows: asyncio.Queue[Change | ClusterError | None] = asyncio.Queue()
+        self.shows: asyncio.Queue[WatchedChange | ClusterError | None] = asyncio.Queue()
         """What the watch that is under way shows; None ends it."""
 
     async def each(
@@ -63,21 +63,21 @@ class Pods:
     @asynccontextmanager
     async def watch(
         self, kind: Kind, namespace: str | None, since: str
-    ) -> AsyncIterator[AsyncIterator[Change]]:
+    ) -> AsyncIterator[AsyncIterator[WatchedChange]]:
         assert (kind, namespace) == (READ.kind, READ.namespace)
         self.since.append(since)
         if self.refuses:
             raise self.refuses
         yield self._shown()
 
-    async def _shown(self) -> AsyncIterator[Change]:
+    async def _shown(self) -> AsyncIterator[WatchedChange]:
         while (one := await self.shows.get()) is not None:
             if isinstance(one, ClusterError):
                 raise one
             yield one
 
 
-class Following:
+class FollowedList:
     """A listing of them, and what it has told."""
 
     def __init__(self, pods: Pods, *, watching: bool = True) -> None:
@@ -102,7 +102,7 @@ def names(objects: tuple[Any, ...]) -> tuple[str, ...]:
 
 @pytest.mark.asyncio
 async def test_what_the_watch_shows_is_told_at_once() -> None:
-    following = Following(Pods(pod("a", 3), pod("c", 4)))
+    following = FollowedList(Pods(pod("a", 3), pod("c", 4)))
     assert await following.list() == ("a@3", "c@4")
     await following.until_followed()
     assert following.pods.since == ["10"]
@@ -118,7 +118,7 @@ async def test_what_the_watch_shows_is_told_at_once() -> None:
 
 @pytest.mark.asyncio
 async def test_a_burst_is_told_once() -> None:
-    following = Following(Pods())
+    following = FollowedList(Pods())
     await following.list()
     await following.until_followed()
     for version in range(11, 31):
@@ -132,7 +132,7 @@ async def test_a_burst_is_told_once() -> None:
 async def test_a_list_that_is_older_than_what_the_watch_has_shown_takes_nothing_back() -> None:
     """It was made before the changes, and arrives after them."""
     pods = Pods(pod("a", 3), pod("b", 4))
-    following = Following(pods)
+    following = FollowedList(pods)
     await following.list()
     await following.until_followed()
     for shown in (change("a", 11), change("b", 12, gone=True), change("c", 13)):
@@ -146,7 +146,7 @@ async def test_a_list_that_is_older_than_what_the_watch_has_shown_takes_nothing_
 async def test_a_list_shows_what_the_watch_has_missed() -> None:
     """The watch hangs, and says nothing of it."""
     pods = Pods(pod("a", 3))
-    following = Following(pods)
+    following = FollowedList(pods)
     await following.list()
     await following.until_followed()
     pods.shows.put_nowait(change("a", 11))
@@ -160,7 +160,7 @@ async def test_a_list_shows_what_the_watch_has_missed() -> None:
 async def test_what_has_not_changed_is_the_very_same() -> None:
     """Whoever has made something of it need not do so again."""
     pods = Pods(pod("b", 3), pod("a", 4))
-    following = Following(pods)
+    following = FollowedList(pods)
     first = await following.listing.list()
     pods.pods.reverse()
     assert await following.listing.list() is first
@@ -173,10 +173,10 @@ async def test_what_has_not_changed_is_the_very_same() -> None:
 @pytest.mark.asyncio
 async def test_a_watch_that_ends_in_its_time_goes_on_where_it_ended() -> None:
     pods = Pods()
-    following = Following(pods)
+    following = FollowedList(pods)
     await following.list()
     await following.until_followed()
-    pods.shows.put_nowait(Change("17", None))
+    pods.shows.put_nowait(WatchedChange("17", None))
     await eventually(pods.shows.empty)
     following.clock.pass_s(SHORT_S)
     pods.shows.put_nowait(None)
@@ -189,7 +189,7 @@ async def test_a_watch_that_ends_in_its_time_goes_on_where_it_ended() -> None:
 async def test_a_watch_that_ends_at_once_waits_for_the_next_list() -> None:
     """Something in between answers and closes: it is not asked as fast as it can."""
     pods = Pods()
-    following = Following(pods)
+    following = FollowedList(pods)
     pods.shows.put_nowait(None)
     await following.list()
     await eventually(lambda: len(pods.since) == 1 and not following.listing.followed)
@@ -205,7 +205,7 @@ async def test_a_watch_that_ends_at_once_waits_for_the_next_list() -> None:
 async def test_a_watch_that_fails_begins_anew_with_the_next_list() -> None:
     """The API server no longer knows what came after that version."""
     pods = Pods()
-    following = Following(pods)
+    following = FollowedList(pods)
     await following.list()
     await following.until_followed()
     pods.shows.put_nowait(ClusterError("too old resource version", status=410))
@@ -221,7 +221,7 @@ async def test_a_watch_that_fails_begins_anew_with_the_next_list() -> None:
 async def test_a_list_after_the_end_of_a_watch_counts_whatever_its_version_is() -> None:
     """A backup of etcd was restored, and versions have gone back."""
     pods = Pods(pod("a", 30), version=30)
-    following = Following(pods)
+    following = FollowedList(pods)
     await following.list()
     await following.until_followed()
     pods.shows.put_nowait(change("a", 31))
@@ -238,7 +238,7 @@ async def test_a_watch_that_is_refused_is_tried_seldom() -> None:
     """The Role is that of an older chart."""
     pods = Pods(pod("a", 3))
     pods.refuses = ClusterError("forbidden", status=403)
-    following = Following(pods)
+    following = FollowedList(pods)
     await following.list()
     await eventually(lambda: len(pods.since) == 1)
     following.clock.pass_s(REFUSED_S / 2)
@@ -256,7 +256,7 @@ async def test_a_watch_that_is_refused_is_tried_seldom() -> None:
 async def test_nobody_is_watched_for_whom_nobody_asks() -> None:
     """The last object of the origin is gone."""
     pods = Pods()
-    following = Following(pods)
+    following = FollowedList(pods)
     await following.list()
     await following.until_followed()
     following.clock.pass_s(UNREAD_S)
@@ -268,7 +268,7 @@ async def test_nobody_is_watched_for_whom_nobody_asks() -> None:
 @pytest.mark.asyncio
 async def test_whoever_looks_once_watches_nothing() -> None:
     pods = Pods(pod("a", 3))
-    following = Following(pods, watching=False)
+    following = FollowedList(pods, watching=False)
     assert await following.list() == ("a@3",)
     await asyncio.sleep(0)
     assert pods.since == []
@@ -277,7 +277,7 @@ async def test_whoever_looks_once_watches_nothing() -> None:
 @pytest.mark.asyncio
 async def test_nothing_is_watched_after_the_end() -> None:
     pods = Pods()
-    following = Following(pods)
+    following = FollowedList(pods)
     await following.list()
     await following.until_followed()
     following.listing.end()

@@ -11,7 +11,7 @@ import os
 # environment nor a passwd file knows one.
 os.environ.setdefault("HOME", "/")
 
-from aop.cluster.changes import Change
+from aop.cluster.changes import WatchedChange
 from aop.cluster.client import Cluster, ClusterError, Conflict, connect
 from aop.cluster.events import EventType, Subject, event
 from aop.cluster.kept import lean, parsed, without_writers
@@ -19,7 +19,6 @@ from aop.cluster.user import ReadingCluster, Right, UserCluster, connect_as_user
 from aop.terms.kinds import Kind
 
 __all__ = [
-    "Change",
     "Cluster",
     "ClusterError",
     "Conflict",
@@ -29,6 +28,7 @@ __all__ = [
     "Right",
     "Subject",
     "UserCluster",
+    "WatchedChange",
     "connect",
     "connect_as_user",
     "event",

@@ -30,7 +30,7 @@ class WatchEnded(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class WatchedChange:
     """One object as it is after a change."""
 
     version: str
@@ -58,7 +58,7 @@ class Lines(Protocol):
         """The next line, empty at the end; a ValueError if it is too long."""
 
 
-async def changes(lines: Lines, *, silent_s: float = SILENT_S) -> AsyncIterator[Change]:
+async def changes(lines: Lines, *, silent_s: float = SILENT_S) -> AsyncIterator[WatchedChange]:
     """What the answer to a watch says, until it ends.
 
     Raises `WatchEnded` for an error that the API server reports, for a line that is none of its
@@ -76,13 +76,13 @@ async def changes(lines: Lines, *, silent_s: float = SILENT_S) -> AsyncIterator[
         yield _change(line)
 
 
-def _change(line: bytes) -> Change:
+def _change(line: bytes) -> WatchedChange:
     try:
-        told = json.loads(line)
-        kind, manifest = told["type"], told["object"]
+        event = json.loads(line)
+        kind, manifest = event["type"], event["object"]
         if kind == "ERROR":
             raise WatchEnded(str(manifest.get("message", ""))[:300], manifest.get("code"))
         version = str(manifest["metadata"]["resourceVersion"])
     except (ValueError, KeyError, TypeError, AttributeError):
         raise WatchEnded("the answer is no watch event, or was cut short") from None
-    return Change(version, None if kind == "BOOKMARK" else manifest, gone=kind == "DELETED")
+    return WatchedChange(version, None if kind == "BOOKMARK" else manifest, gone=kind == "DELETED")

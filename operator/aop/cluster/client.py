@@ -25,7 +25,7 @@ from kubernetes.aio.config import load_incluster_config, load_kube_config
 
 from aop import __version__
 from aop.clock import Clock
-from aop.cluster.changes import WATCH_S, Change, WatchEnded, changes, watching
+from aop.cluster.changes import WATCH_S, WatchedChange, WatchEnded, changes, watching
 from aop.cluster.kept import parsed
 from aop.errors import Transient
 from aop.leading import Lead, NotLeading, Permit
@@ -180,7 +180,7 @@ class Cluster:
     @asynccontextmanager
     async def watch(
         self, kind: Kind, namespace: str | None, since: str
-    ) -> AsyncIterator[AsyncIterator[Change]]:
+    ) -> AsyncIterator[AsyncIterator[WatchedChange]]:
         """What changes after the resourceVersion `since`, until the API server ends the watch.
 
         It does so after minutes. Raises `ClusterError`, also for a watch that has fallen silent;

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 
 from aop.clock import Clock
-from aop.cluster import Change, Cluster, ClusterError, lean
+from aop.cluster import Cluster, ClusterError, WatchedChange, lean
 from aop.observe.kept import number_of
 from aop.origins.sites import Json, Read
 
@@ -142,7 +142,7 @@ class Listing:
         finally:
             self.followed = False
 
-    def _notice(self, change: Change, shown: Shown) -> None:
+    def _notice(self, change: WatchedChange, shown: Shown) -> None:
         if change.manifest is None:
             return
         key = _identity(change.manifest)

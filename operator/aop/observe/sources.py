@@ -85,7 +85,7 @@ class Sources:
         self._watching = watching
         self._sources: dict[Read, Source[tuple[Json, ...]]] = {}
         self._listings: dict[Read, Listing] = {}
-        self._told: defaultdict[Read, list[Callable[[], None]]] = defaultdict(list)
+        self._listeners: defaultdict[Read, list[Callable[[], None]]] = defaultdict(list)
         """By each reading, who is told that a watch has shown a change of it."""
 
     def of(self, read: Read) -> Source[tuple[Json, ...]]:
@@ -99,7 +99,7 @@ class Sources:
     def tell(self, reads: tuple[Read, ...], tell: Callable[[], None]) -> None:
         """Call `tell` whenever a watch shows a change of what is listed by one of these."""
         for read in reads:
-            self._told[read].append(tell)
+            self._listeners[read].append(tell)
 
     def end(self) -> None:
         """Watch nothing any more."""
@@ -177,7 +177,7 @@ class Sources:
     def _shown_to(self, read: Read) -> Callable[[tuple[Json, ...]], None]:
         def show(objects: tuple[Json, ...]) -> None:
             self.of(read).show(objects)
-            for tell in self._told[read]:
+            for tell in self._listeners[read]:
                 tell()
 
         return show
