@@ -21,6 +21,7 @@ from sandbox.kubernetes.plane import ControlPlane
 NAMESPACE = "watched"
 PATH = f"/apis/networking.k8s.io/v1/namespaces/{NAMESPACE}/ingresses"
 READ = Read(Kind.INGRESS, NAMESPACE)
+MANY = 120
 
 
 @pytest.fixture
@@ -85,3 +86,23 @@ async def test_a_kind_that_the_api_server_does_not_know_is_a_failure(
         with pytest.raises(ClusterError, match="cannot watch grpcroutes: HTTP 404"):
             async with cluster.watch(Kind.GRPC_ROUTE, NAMESPACE, "1") as changes:
                 await anext(changes)
+
+
+@pytest.mark.asyncio
+async def test_however_much_is_watched_there_is_a_connection_for_a_request(
+    namespace: ControlPlane,
+) -> None:
+    """Each of the many namespaces in which origins run has watches of its own."""
+    async with reading(namespace) as cluster:
+        every = [
+            Listing(Read(Kind.POD, f"edge-{number}"), cluster, Clock(), lambda _: None)
+            for number in range(MANY)
+        ]
+        for one in every:
+            assert await one.list() == ()
+        await eventually(lambda: all(one.followed for one in every))
+        async with asyncio.timeout(60):
+            await cluster.ask_version()
+        for one in every:
+            one.end()
+        await eventually(lambda: not any(one.followed for one in every))

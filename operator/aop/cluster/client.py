@@ -43,6 +43,9 @@ SENDING = 1 / 6
 """The share of a change's time within which it has to be on its way. The API server gets the rest,
 which it counts from the arrival (facts: kubernetes#time-limit-of-a-request)."""
 PAGE = 500
+UNBOUNDED = 0
+"""Connections at the same time. Each watch has one for itself; with the client's own default, the
+hundredth would leave none for a request."""
 
 
 class ClusterError(Transient):
@@ -74,7 +77,7 @@ async def connect(kubeconfig: str | None, clock: Clock, identity: str = "") -> C
     server's audit log shows `identity`. Raises `kubernetes.aio`'s ConfigException if there is no
     cluster.
     """
-    configuration = Configuration(trace_configs=[last_check()])
+    configuration = Configuration(trace_configs=[last_check()], connection_pool_maxsize=UNBOUNDED)
     if kubeconfig or SERVICE_HOST not in os.environ:
         await load_kube_config(config_file=kubeconfig, client_configuration=configuration)
     else:
