@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
 import pytest
+import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio.client import ApiClient, Configuration
 
 from aop.clock import Clock
-from aop.cluster import Cluster, Kind
+from aop.cluster import Cluster, Kind, connect
 from aop.cluster.client import ClusterError
 from aop.leading import Lead
 from builders import TARGET
@@ -44,3 +49,44 @@ async def test_an_answer_that_is_no_object_is_a_failed_call(text: str) -> None:
                     await call
         finally:
             await cluster.close()
+
+
+@pytest.mark.asyncio
+async def test_watches_take_no_connection_from_what_has_to_be_asked(tmp_path: Path) -> None:
+    """Four for each namespace with workloads: with 25 of them the Lease could not be renewed."""
+    waiting = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if "watch" not in request.query:
+            return web.json_response({})
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await waiting.wait()
+        return response
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(app) as server, AsyncExitStack() as stack:
+        cluster = await connect(str(kubeconfig_of(str(server.make_url("/")), tmp_path)), Clock())
+        stack.push_async_callback(cluster.close)
+        stack.callback(waiting.set)
+        async with asyncio.timeout(20.0):
+            for number in range(120):
+                await stack.enter_async_context(cluster.watch(Kind.POD, f"shop-{number}", "1"))
+            await cluster.ask_version()
+
+
+def kubeconfig_of(url: str, folder: Path) -> Path:
+    """A kubeconfig for the API server at `url`."""
+    file = folder / "kubeconfig"
+    file.write_text(
+        yaml.safe_dump(
+            {
+                "current-context": "here",
+                "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
+                "clusters": [{"name": "here", "cluster": {"server": url.rstrip("/")}}],
+                "users": [{"name": "me", "user": {}}],
+            }
+        )
+    )
+    return file
