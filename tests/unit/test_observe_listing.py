@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from aop.cluster import Cluster, ClusterError, WatchedChange
+from aop.observe import listing as module
 from aop.observe.listing import REFUSED_S, SHORT_S, UNREAD_S, Listing
 from aop.origins.sites import Read
 from aop.terms import Kind
@@ -45,6 +46,8 @@ class Pods:
         self.since: list[str] = []
         """After which version each watch was to begin."""
         self.refuses: ClusterError | None = None
+        self.fails: ClusterError | None = None
+        """Why there is no list."""
         self.shows: asyncio.Queue[WatchedChange | ClusterError | None] = asyncio.Queue()
         """What the watch that is under way shows; None ends it."""
 
@@ -53,6 +56,8 @@ class Pods:
     ) -> AsyncIterator[Json]:
         assert (kind, namespace) == (READ.kind, READ.namespace)
         self.lists += 1
+        if self.fails:
+            raise self.fails
         version(str(self.version))
         listed = list(self.pods)
         self.before_listed()
@@ -74,6 +79,24 @@ class Pods:
         while (one := await self.shows.get()) is not None:
             if isinstance(one, ClusterError):
                 raise one
+            yield one
+
+
+class SlowPods(Pods):
+    """Of whose lists some arrive late."""
+
+    hangs: asyncio.Event | None = None
+    """The next list hangs until this is set."""
+
+    async def each(
+        self, kind: Kind, namespace: str | None, *, version: Callable[[str], object]
+    ) -> AsyncIterator[Json]:
+        hangs, seen = self.hangs, str(self.version)
+        every = [one async for one in super().each(kind, namespace, version=lambda _: None)]
+        if hangs is not None:
+            await hangs.wait()
+        version(seen)
+        for one in every:
             yield one
 
 
@@ -282,3 +305,66 @@ async def test_nothing_is_watched_after_the_end() -> None:
     await following.until_followed()
     following.listing.end()
     await eventually(lambda: not following.listing.followed)
+
+
+@pytest.mark.asyncio
+async def test_a_list_that_arrives_after_the_end_begins_no_watch() -> None:
+    """Another process may lead by now, and nobody would end the watch."""
+    pods = Pods()
+    following = FollowedList(pods)
+    pods.before_listed = following.listing.end
+    await following.list()
+    await asyncio.sleep(0)
+    assert pods.since == []
+
+
+@pytest.mark.asyncio
+async def test_a_list_that_was_overtaken_takes_nothing_back() -> None:
+    """An object has come, and its Ingresses are listed anew while an earlier list hangs."""
+    pods, hangs = SlowPods(pod("a", 3)), asyncio.Event()
+    following = FollowedList(pods)
+    pods.hangs = hangs
+    overtaken = asyncio.create_task(following.list())
+    await eventually(lambda: pods.lists == 1)
+    pods.hangs, pods.pods, pods.version = None, [pod("a", 15)], 20
+    assert await following.list() == ("a@15",)
+    await following.until_followed()
+    hangs.set()
+    assert await overtaken == ("a@15",)
+    pods.shows.put_nowait(change("b", 21))
+    await eventually(lambda: following.shown == [("a@15", "b@21")])
+    following.listing.end()
+
+
+@pytest.mark.asyncio
+async def test_after_the_end_of_a_watch_nobody_has_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API server was replaced, and a pod, too; the only object of the origin rests for an hour."""
+    monkeypatch.setattr(module, "AGAIN_S", 0.01)
+    monkeypatch.setattr(module, "AGAIN_AT_MOST_S", 0.01)
+    pods = Pods(pod("a", 3))
+    following = FollowedList(pods)
+    await following.list()
+    await following.until_followed()
+    pods.fails = ClusterError("the API server cannot be reached")
+    pods.shows.put_nowait(pods.fails)
+    await eventually(lambda: pods.lists > 2)
+    assert not following.listing.followed
+    pods.fails, pods.pods, pods.version = None, [pod("b", 45)], 50
+    await following.until_followed()
+    assert (following.shown, pods.since) == ([("b@45",)], ["10", "50"])
+    following.listing.end()
+
+
+@pytest.mark.asyncio
+async def test_a_kind_that_comes_later_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody installs the routers' CRD."""
+    monkeypatch.setattr(module, "AGAIN_S", 0.01)
+    pods = Pods(pod("a", 3))
+    following = FollowedList(pods)
+    pods.fails = ClusterError("there is no such kind", status=404)
+    with pytest.raises(ClusterError):
+        await following.list()
+    pods.fails = None
+    await following.until_followed()
+    assert following.shown == [("a@3",)]
+    following.listing.end()

@@ -20,8 +20,11 @@ REFUSED_S = 600.0
 """When a watch that was refused is tried again: the right to it has to be granted first."""
 SHORT_S = 5.0
 """A watch that ends sooner by itself is not followed by the next one at once."""
-UNREAD_S = 1800.0
-"""When a watch ends of which nobody has asked for a list in the meantime."""
+AGAIN_S, AGAIN_AT_MOST_S = 10.0, 60.0
+"""How long whoever is not watched is not listed unasked, at first and at most."""
+UNREAD_S = 86_400.0
+"""When a watch ends of which nobody has asked for a list in the meantime. Among ten thousand
+objects, the one that names an origin is looked at every hour."""
 log = logging.getLogger("aop")
 
 Shown = Callable[[tuple[Json, ...]], None]
@@ -42,9 +45,15 @@ class Listing:
         self._value: tuple[Json, ...] = ()
         self._changes: dict[object, tuple[int, Json | None]] = {}
         """What the watch has shown since the last list, and at which version; None: it is gone."""
-        self._watch: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[None] | None = None
+        self._listed = asyncio.Event()
+        """Set by each list that is taken over."""
+        self._version = ""
+        """The resourceVersion of that list; empty: no watch is to begin after it."""
+        self._begun = self._taken = 0
+        """Which list was begun last, and which one is known."""
         self._refused_at_s = float("-inf")
-        self._listed_at_s = float("-inf")
+        self._asked_at_s = float("-inf")
         self._telling = False
         self.followed = False
         """Whether a watch shows each change."""
@@ -55,7 +64,25 @@ class Listing:
         If nothing has changed it is the very tuple of before, so that whoever has made something of
         it need not do so again.
         """
-        self._listed_at_s = self._clock.monotonic_s()
+        self._asked_at_s = self._clock.monotonic_s()
+        try:
+            await self._list()
+        finally:
+            self._follow()
+        return self._value
+
+    def end(self) -> None:
+        """Watch no more, whatever is still listed."""
+        self._shown = None
+        if self._following is not None:
+            self._following.cancel()
+
+    # --- what is known ----------------------------------------------------------------------------
+
+    async def _list(self) -> None:
+        """Take over a list, unless one that was begun later is known already."""
+        self._begun += 1
+        turn = self._begun
         if not self.followed:
             # The list is younger than all that an earlier watch has shown, whatever its version:
             # that goes back where a backup of etcd is restored.
@@ -68,16 +95,10 @@ class Listing:
 
         async for each in self._cluster.each(self._read.kind, self._read.namespace, version=note):
             listed[_identity(each)] = self._kept(each)
-        self._take(listed, number_of(version))
-        self._follow(version)
-        return self._value
-
-    def end(self) -> None:
-        """Watch no more."""
-        if self._watch is not None:
-            self._watch.cancel()
-
-    # --- what is known ----------------------------------------------------------------------------
+        if turn > self._taken:
+            self._taken, self._version = turn, version
+            self._take(listed, number_of(version))
+            self._listed.set()
 
     def _kept(self, manifest: Json) -> Json:
         """What is as before is the same object, and anything else is made lean at once."""
@@ -107,23 +128,50 @@ class Listing:
 
     # --- the watch --------------------------------------------------------------------------------
 
-    def _follow(self, version: str) -> None:
-        """Have a watch go on after the list of that version, if there is none."""
-        now_s = self._clock.monotonic_s()
-        if (
-            self._shown is None
-            or not version
-            or (self._watch is not None and not self._watch.done())
-            or now_s - self._refused_at_s < REFUSED_S
-        ):
-            return
-        self._watch = asyncio.create_task(self._watch_from(version, self._shown))
+    def _follow(self) -> None:
+        """Have a watch go on after the last list, if none does."""
+        if self._shown is not None and (self._following is None or self._following.done()):
+            self._following = asyncio.create_task(self._go_on(self._shown))
 
-    async def _watch_from(self, version: str, shown: Shown) -> None:
-        """Follow every change after `version`; the next list begins another watch after an end."""
+    async def _go_on(self, shown: Shown) -> None:
+        """Follow every change; where a watch ends, go on after the next list.
+
+        Objects at rest are looked at seldom where there are many. So nobody may ask for that list
+        for an hour, and it is made here.
+        """
+        wait_s = AGAIN_S
+        while self._clock.monotonic_s() - self._asked_at_s < UNREAD_S:
+            self._listed.clear()
+            now_s = self._clock.monotonic_s()
+            if self._version and now_s - self._refused_at_s >= REFUSED_S:
+                await self._watch(self._version, shown)
+                self._version = ""  # what came before the end does not show what came after
+                self._listed.clear()
+            lasted_s = self._clock.monotonic_s() - now_s
+            wait_s = AGAIN_S if lasted_s >= SHORT_S else min(2 * wait_s, AGAIN_AT_MOST_S)
+            try:
+                await asyncio.wait_for(
+                    self._listed.wait(), wait_s / 2 + self._clock.jitter(wait_s / 2)
+                )
+            except TimeoutError:
+                await self._list_again(shown)
+
+    async def _list_again(self, shown: Shown) -> None:
+        before = self._value
+        try:
+            await self._list()
+        except ClusterError as error:
+            log.debug("%s", error.message)
+        except Exception:
+            log.exception("bug while listing %s", self._read)
+        if self._value is not before:
+            shown(self._value)
+
+    async def _watch(self, version: str, shown: Shown) -> None:
+        """Follow every change after `version`, until a watch ends that was not to end."""
         try:
             lasted_s = SHORT_S
-            while lasted_s >= SHORT_S and self._clock.monotonic_s() - self._listed_at_s < UNREAD_S:
+            while lasted_s >= SHORT_S and self._clock.monotonic_s() - self._asked_at_s < UNREAD_S:
                 began_s = self._clock.monotonic_s()
                 async with self._cluster.watch(
                     self._read.kind, self._read.namespace, version

@@ -97,6 +97,8 @@ class Source(Generic[T]):
         if self._known is not None:
             read_at = self._known.read_at if self._known.failure else self._clock.now()
             self._known = Known(value, read_at, self._known.failure)
+        else:  # it could not be read before, and can now
+            self._read_s = float("-inf")
 
     def forget(self) -> None:
         """The next look reads it again and waits for that; if that fails, what is known stands."""
