@@ -76,8 +76,6 @@ class OriginKeeper:
         """Every replica was seen to run what is published."""
         self._waiting: set[str] = set()
         """Objects that wait for something."""
-        self._looked = ""
-        """The uid of the object that looked last."""
         self._unseen: set[str] = set()
         """Those of them that have not yet seen what the published text does to their hosts."""
         self._read: tuple[Objects, Model | None, Site] | None = None
@@ -88,7 +86,7 @@ class OriginKeeper:
         """The revision that every replica was seen to run, or a later one."""
         self._troubled: frozenset[str] = frozenset()
         """Uids of the pods that could not be asked at the last look."""
-        self._stirred = Stirred(clock, self._have_one_look)
+        self._stirred = Stirred(clock, lambda: self._memory.followers, wake)
         sources.tell(self._reads, self._stirred.notice)
         self._rounds = Rounds(reader, clock, wake)
         self.awaited = AwaitedRevision(wake)
@@ -119,6 +117,7 @@ class OriginKeeper:
         if reading.lost is not None:
             return self._unread(wanted, reading.lost)
         site = self._noticed(reading, wanted.spec, pull.uid)
+        self._stirred.note_look(pull.uid)
         followed = self._memory.follow(pull.uid)
         origin = self._as_read(pull, wanted, site, complete=reading.complete)
         question = self._question(pull, site, origin, identities, followed)
@@ -204,7 +203,6 @@ class OriginKeeper:
         return replace(origin, rejected=refusal.words, joint=joint)
 
     def _note_waiting(self, uid: str, *, resting: bool) -> None:
-        self._looked = uid
         if resting:
             self._waiting.discard(uid)
         else:
@@ -315,14 +313,6 @@ class OriginKeeper:
         if others_moved or (changed_at is not None and self._memory.changed_at != changed_at):
             self._wake_others(uid)
         return site
-
-    def _have_one_look(self) -> int:
-        """Wake one of those who share the origin; returns how many they are."""
-        sharers = self._memory.followers
-        if sharers:
-            one = self._looked if self._looked in sharers else next(iter(sharers))
-            self._wake(frozenset({one}))
-        return len(sharers)
 
     def _wake_others(self, uid: str) -> None:
         self._wake(frozenset(self._memory.followers - {uid}))

@@ -8,7 +8,7 @@ and further ones after a time that grows with the number of objects.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from aop.clock import Clock
 
@@ -17,16 +17,30 @@ GATHERED_S = 0.2
 APART_S, APART_EACH_S = 5.0, 0.06
 """How far such looks are apart at least, and how much each object adds to it: a look at a thousand
 objects takes ten seconds of CPU."""
+UNSEEN_S = 10.0
+"""After this time without a look another one is asked for it. The first may be blocked by its own
+spec, or have moved to another origin."""
 
 
 class Stirred:
     """Changes of one origin's objects; built once by its keeper."""
 
-    def __init__(self, clock: Clock, look: Callable[[], int]) -> None:
-        """`look` has one of those who share the origin look, and returns how many they are."""
+    def __init__(
+        self,
+        clock: Clock,
+        sharers: Callable[[], Collection[str]],
+        wake: Callable[[frozenset[str]], None],
+    ) -> None:
+        """`sharers` are the uids of those who share the origin; `wake` has some of them look."""
         self._clock = clock
-        self._look = look
+        self._sharers = sharers
+        self._wake = wake
+        self._last = ""
+        """The uid of the object that looked last."""
+        self._asked: set[str] = set()
+        """Who was to look since then."""
         self._timer: asyncio.TimerHandle | None = None
+        self._unseen: asyncio.TimerHandle | None = None
         self._earliest_s = float("-inf")
 
     def notice(self) -> None:
@@ -35,12 +49,35 @@ class Stirred:
             wait_s = max(GATHERED_S, self._earliest_s - self._clock.monotonic_s())
             self._timer = asyncio.get_running_loop().call_later(wait_s, self._one_looks)
 
+    def note_look(self, uid: str) -> None:
+        """An object has looked at all that was shown so far."""
+        self._last = uid
+        self._asked.clear()
+        if self._unseen is not None:
+            self._unseen.cancel()
+
     def end(self) -> None:
         """Nobody looks any more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._unseen):
+            if timer is not None:
+                timer.cancel()
 
     def _one_looks(self) -> None:
         self._timer = None
-        sharers = self._look()
-        self._earliest_s = self._clock.monotonic_s() + APART_S + APART_EACH_S * sharers
+        sharers = self._sharers()
+        if self._asked.issuperset(sharers):
+            self._asked.clear()
+        self._another_looks()
+        self._earliest_s = self._clock.monotonic_s() + APART_S + APART_EACH_S * len(sharers)
+
+    def _another_looks(self) -> None:
+        """One looks who was not asked for it yet."""
+        if self._unseen is not None:
+            self._unseen.cancel()
+        left = [uid for uid in self._sharers() if uid not in self._asked]
+        if not left:
+            return
+        one = self._last if self._last in left else left[0]
+        self._asked.add(one)
+        self._unseen = asyncio.get_running_loop().call_later(UNSEEN_S, self._another_looks)
+        self._wake(frozenset({one}))
