@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from aop.api import ConditionType, Status
 from aop.errors import Reason
-from aop.observed import Configured, Observed, ObservedOrigin, Unknown
+from aop.observed import Configured, Observed, ObservedKeyPair, ObservedOrigin, Unknown
 from aop.plan.claims import shows_otherwise
 from aop.plan.facts import configured, in_scope, proven, replicas, wanted_leaf
 from aop.status import (
@@ -100,6 +100,7 @@ def rests_meanwhile(o: Observed, step: Step, previous: Status) -> bool:
     return (
         is_only_postponed(o)
         and yet_to_be_seen(o, step, previous)
+        and not is_to_be_renewed(o)
         and all(
             replica.settled and len(replica.hosts) >= len(origin.hosts)
             for origin in o.origins
@@ -107,6 +108,15 @@ def rests_meanwhile(o: Observed, step: Step, previous: Status) -> bool:
             if replica.ready
         )
     )
+
+
+def is_to_be_renewed(o: Observed) -> bool:
+    """Whether the Secret contains what is not at Cloudflare yet, or is to get a successor now."""
+    keys, asked = o.key_pair, o.object.rotate != o.record.rotated
+    if not isinstance(keys, ObservedKeyPair):
+        return asked
+    new = {pin for pin in (keys.leaf, keys.next) if pin} - {*o.record.uploaded}
+    return asked or bool(new) or (keys.renewal_at is not None and o.wall >= keys.renewal_at)
 
 
 def is_otherwise_at_cloudflare(o: Observed) -> bool:

@@ -24,7 +24,10 @@ from aop.terms import Mode
 from builders import (
     APEX,
     ASKING,
+    DAY,
     HOSTS,
+    NEXT,
+    NOW,
     REQUIRING,
     REVISION,
     WWW,
@@ -244,6 +247,10 @@ def test_whoever_has_seen_all_but_a_zone_that_is_put_off_rests_until_its_turn() 
         {"origins": [origin(replicas=(SEEN, replace(SERVED[1], hosts=SEEN.hosts[:1])))]},
         {"origins": [origin(replicas=(SEEN, replace(SERVED[1], error="timed out")))]},
         {"origins": [origin(replicas=Unknown("the API server cannot be reached"))]},
+        {"object": {"rotate": "once more"}},
+        {"keys": {"leaf": NEXT}, "evidence": UNASKED},
+        {"keys": {"next": NEXT}, "evidence": UNASKED},
+        {"keys": {"renewal_at": NOW - DAY}},
     ],
 )
 def test_whoever_has_anything_else_to_see_or_to_do_does_not(world: dict[str, Any]) -> None:
