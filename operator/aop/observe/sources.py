@@ -147,8 +147,12 @@ class Sources:
                 source.forget()
 
     def _age_s(self, read: Read, pace: Pace) -> float:
-        """How old the last reading may be."""
-        watched = self._is_watched(read)
+        """How old the last reading may be.
+
+        Where the last one failed, what is known counts as stale until there is a list again. A
+        watch alone does not show that.
+        """
+        watched = self._is_watched(read) and not self._has_failed(read)
         if read.need is not Need.ESSENTIAL and not read.prompt:
             return pace.watched_others_s if watched else pace.others_s
         if read.name is not None and self._settings.serves(read.namespace):
@@ -158,6 +162,11 @@ class Sources:
     def _is_watched(self, read: Read) -> bool:
         """Whether a watch shows each change of what is listed."""
         return read in self._listings and self._listings[read].followed
+
+    def _has_failed(self, read: Read) -> bool:
+        """Whether the last reading did."""
+        last = self.of(read).last
+        return isinstance(last, Known) and last.failure is not None
 
     def _reader(self, read: Read) -> Callable[[], Awaitable[tuple[Json, ...]]]:
         if read.name is None:
