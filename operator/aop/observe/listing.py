@@ -20,6 +20,9 @@ REFUSED_S = 600.0
 """When a watch that was refused is tried again: the right to it has to be granted first."""
 SHORT_S = 5.0
 """A watch that ends sooner by itself is not followed by the next one at once."""
+GATHERED_S = 0.1
+"""How long a change waits for those that come with it: to put thousands of objects in their order
+takes milliseconds, and a controller that writes all their statuses changes hundreds a second."""
 AGAIN_S, AGAIN_AT_MOST_S = 10.0, 60.0
 """How long whoever is not watched is not listed unasked, at first and at most."""
 UNREAD_S = 86_400.0
@@ -198,15 +201,14 @@ class Listing:
         self._changes[key] = number_of(change.version), manifest
         self._put(key, manifest)
         if not self._telling:
-            # Changes often come in bursts, of which each is read without waiting for the network.
             self._telling = True
-            asyncio.get_running_loop().call_soon(self._tell, shown)
+            asyncio.get_running_loop().call_later(GATHERED_S, self._tell, shown)
 
     def _tell(self, shown: Shown) -> None:
         self._telling = False
         before = self._value
         self._settle()
-        if self._value is not before:
+        if self._value is not before and self._shown is not None:
             shown(self._value)
 
 
