@@ -76,6 +76,25 @@ async def test_watches_take_no_connection_from_what_has_to_be_asked(tmp_path: Pa
             await cluster.ask_version()
 
 
+@pytest.mark.asyncio
+async def test_a_line_that_does_not_end_ends_the_watch(tmp_path: Path) -> None:
+    """Something in between has dropped the query, and answers with the list of all."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"items": ["x" * 1024] * 5000})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(app) as server:
+        cluster = await connect(str(kubeconfig_of(str(server.make_url("/")), tmp_path)), Clock())
+        try:
+            with pytest.raises(ClusterError, match="cannot watch pods: a line is longer"):
+                async with cluster.watch(Kind.POD, "shop", "1") as changes:
+                    await anext(changes)
+        finally:
+            await cluster.close()
+
+
 def kubeconfig_of(url: str, folder: Path) -> Path:
     """A kubeconfig for the API server at `url`."""
     file = folder / "kubeconfig"

@@ -55,7 +55,7 @@ class Lines(Protocol):
     """The body of an answer."""
 
     async def readline(self) -> bytes:
-        """The next line, empty at the end; a ValueError if it is too long."""
+        """The next line, empty at the end."""
 
 
 async def changes(lines: Lines, *, silent_s: float = SILENT_S) -> AsyncIterator[WatchedChange]:
@@ -69,8 +69,6 @@ async def changes(lines: Lines, *, silent_s: float = SILENT_S) -> AsyncIterator[
             line = await asyncio.wait_for(lines.readline(), silent_s)
         except TimeoutError:
             raise WatchEnded(f"nothing was heard for {silent_s:.0f} s") from None
-        except ValueError:
-            raise WatchEnded("an object is larger than the client reads") from None
         if not line:
             return
         yield _change(line)

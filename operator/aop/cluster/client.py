@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
+from aiohttp.http_exceptions import LineTooLong
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.exceptions import ApiException
@@ -223,6 +224,10 @@ class Cluster:
                 yield changes(response.response.content)
             except WatchEnded as error:
                 raise ClusterError(f"cannot {what}: {error}", status=error.status) from None
+            except LineTooLong:
+                raise ClusterError(
+                    f"cannot {what}: a line is longer than the client reads"
+                ) from None
             finally:
                 response.response.close()
 
