@@ -24,6 +24,13 @@ def test_of_what_is_listed_nobody_learns_who_has_written_it() -> None:
     assert parsed(json.dumps(listed)) == {**listed, "items": [POD, POD]}
 
 
+def test_what_somebody_else_calls_so_is_listed() -> None:
+    """A ConfigMap whose object is gone is listed, and then replaced as a whole."""
+    data = {"managedFields": "on", "uid": "1"}
+    listed = {"items": [{**POD, "data": data, "spec": {"managedFields": []}}]}
+    assert parsed(json.dumps(listed)) == listed
+
+
 def test_what_kubectl_has_applied_is_not_kept_a_second_time() -> None:
     applied = {"kubectl.kubernetes.io/last-applied-configuration": "{}", "note": "ours"}
     pod = {"metadata": {"name": "a", "annotations": applied}}

@@ -30,13 +30,15 @@ def parsed(text: str) -> Any:
 
     That note is most of a listed object, in hundreds of small dicts. It goes as soon as it is read:
     if thousands of them were there at once, the memory that they leave would serve nothing else.
+    Whatever else somebody calls so stays: a carrier that was listed may be written back.
     """
     return json.loads(text, object_pairs_hook=_without_writers)
 
 
 def _without_writers(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
-    made.pop("managedFields", None)
+    if "uid" in made and isinstance(made.get("managedFields"), list):
+        del made["managedFields"]
     return made
 
 
