@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from aop.api import AuthenticatedOriginPull, Status
-from aop.cluster import Cluster, Kind
+from aop.cluster import Cluster, Kind, WatchedChange
 from aop.errors import Blocked, Reason
+from aop.observe import stirred
 from aop.observe.origin import OriginKeeper
 from aop.observe.origins import OriginKeepers
 from aop.observe.pauses import MOST_S, SHOWN_S
@@ -38,7 +41,10 @@ def test_what_was_claimed_and_left_the_spec_is_still_an_origin() -> None:
 
 
 class ConfigMapOnly(Paged):
-    """A cluster with one ConfigMap, no pods and no Ingresses; the list of pods can be held back."""
+    """A cluster with one ConfigMap, no pods and no Ingresses; the list of pods can be held back.
+
+    Its lists have no version after which a watch could begin, until they get one.
+    """
 
     def __init__(self) -> None:
         self.config_map: dict[str, Any] = {
@@ -50,6 +56,24 @@ class ConfigMapOnly(Paged):
         self.read: Counter[Kind] = Counter()
         self.pods_may_come = asyncio.Event()
         self.pods_may_come.set()
+        self.version = ""
+        self.shows: asyncio.Queue[WatchedChange] = asyncio.Queue()
+        """What the watch of the pods shows."""
+
+    async def each(
+        self, *which: Any, version: Any = None, **how: Any
+    ) -> AsyncIterator[dict[str, Any]]:
+        async for one in super().each(*which, **how):
+            yield one
+        version(self.version)
+
+    @asynccontextmanager
+    async def watch(self, kind: Kind, *_: Any) -> AsyncIterator[AsyncIterator[WatchedChange]]:
+        yield self._shown(self.shows if kind is Kind.POD else asyncio.Queue())
+
+    async def _shown(self, shows: asyncio.Queue[WatchedChange]) -> AsyncIterator[WatchedChange]:
+        while True:
+            yield await shows.get()
 
     async def fetch(self, kind: Kind, *_: Any) -> dict[str, Any]:
         self.read[kind] += 1
@@ -116,7 +140,11 @@ class Looking:
         self.replicas = RunsWhatIsPublished(self.clock)
         there = cast("Cluster", self.cluster)
         keepers = OriginKeepers(
-            there, cast("ReplicaReader", self.replicas), Settings(**settings), self.clock
+            there,
+            cast("ReplicaReader", self.replicas),
+            Settings(**settings),
+            self.clock,
+            watching=True,
         )
         self.woken: list[frozenset[str]] = []
         keepers.begin(self.woken.append)
@@ -264,6 +292,23 @@ async def test_what_one_look_meets_wakes_the_others() -> None:
     for one in (PULL, COLLEAGUE):
         await looking.look(one)
     assert len(looking.woken) == 1, "it is told once"
+
+
+@pytest.mark.asyncio
+async def test_what_a_watch_shows_has_one_look_and_another_if_that_one_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its spec has become invalid since it looked last, or names another origin."""
+    monkeypatch.setattr(stirred, "UNSEEN_S", 0.01)
+    looking = Looking("one")
+    looking.cluster.version = "10"
+    for one in (PULL, COLLEAGUE):
+        await looking.look(one)
+    looking.cluster.shows.put_nowait(WatchedChange("11", controller("two", "192.0.2.2")))
+    await eventually(lambda: len(looking.woken) == 2)
+    assert looking.woken == [frozenset({COLLEAGUE.uid}), frozenset({PULL.uid})]
+    assert len((await looking.look(PULL)).replicas) == 2
+    looking.keeper.end()
 
 
 @pytest.mark.asyncio

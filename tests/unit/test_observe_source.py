@@ -123,6 +123,16 @@ async def test_a_failure_before_anything_was_known_is_the_answer_until_it_is_tim
 
 
 @pytest.mark.asyncio
+async def test_what_a_watch_shows_after_a_first_failure_is_read_at_the_next_look() -> None:
+    """Somebody has installed the kind, or granted the right to it, a moment after it was read in vain."""
+    reading = SlowReading()
+    reading.answers = [Transient("there is no such kind")]
+    assert isinstance(await reading.look(), Unknown)
+    reading.source.show("what there is now")
+    assert await reading.look() == Known("read 2", at(0))
+
+
+@pytest.mark.asyncio
 async def test_a_bug_in_a_reader_is_a_failure_like_any_other_and_the_next_reading_is_made() -> None:
     """An exception that a task holds would be raised at every visit, and protection would end with it."""
     reading = SlowReading()
