@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio.sslproto import SSLProtocol
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 
 from aop.clock import Clock
 from aop.cluster import Cluster, Kind, connect
-from aop.cluster.client import ClusterError
+from aop.cluster.client import RECORD, ClusterError
 from aop.leading import Lead
 from builders import TARGET
 
@@ -74,6 +75,14 @@ async def test_watches_take_no_connection_from_what_has_to_be_asked(tmp_path: Pa
             for number in range(120):
                 await stack.enter_async_context(cluster.watch(Kind.POD, f"shop-{number}", "1"))
             await cluster.ask_version()
+
+
+@pytest.mark.asyncio
+async def test_a_connection_over_which_nothing_comes_keeps_little_memory(tmp_path: Path) -> None:
+    """Four watches in each of sixty namespaces took 74 MB, of the 256 that the chart gives the process."""
+    cluster = await connect(str(kubeconfig_of("https://localhost", tmp_path)), Clock())
+    await cluster.close()
+    assert SSLProtocol.max_size == RECORD
 
 
 @pytest.mark.asyncio

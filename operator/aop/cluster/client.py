@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from asyncio.sslproto import SSLProtocol
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -47,6 +48,8 @@ PAGE = 500
 UNBOUNDED = 0
 """Connections at the same time. Each watch has one for itself; with the client's own default, the
 hundredth would leave none for a request."""
+RECORD = 16 * 1024
+"""The longest record of TLS, in bytes."""
 
 
 class ClusterError(Transient):
@@ -78,6 +81,9 @@ async def connect(kubeconfig: str | None, clock: Clock, identity: str = "") -> C
     server's audit log shows `identity`. Raises `kubernetes.aio`'s ConfigException if there is no
     cluster.
     """
+    # What asyncio keeps for each connection to receive, whether anything comes or not, is 256 KiB.
+    # Hundreds of watches would keep more than all the rest of the process.
+    SSLProtocol.max_size = RECORD
     configuration = Configuration(trace_configs=[last_check()], connection_pool_maxsize=UNBOUNDED)
     if kubeconfig or SERVICE_HOST not in os.environ:
         await load_kube_config(config_file=kubeconfig, client_configuration=configuration)
