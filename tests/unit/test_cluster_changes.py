@@ -80,3 +80,23 @@ async def test_whatever_is_no_event_ends_it(line: bytes) -> None:
 async def test_silence_ends_it() -> None:
     with pytest.raises(WatchEnded, match="nothing was heard"):
         await read(event("ADDED", POD), ends=False, silent_s=0.01)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("moments", range(4))
+async def test_whoever_is_cancelled_while_a_line_comes_reads_no_further(moments: int) -> None:
+    stream = asyncio.StreamReader()
+
+    async def follow() -> None:
+        async for _ in changes(stream):
+            pass
+
+    following = asyncio.create_task(follow())
+    await asyncio.sleep(0)
+    stream.feed_data(event("ADDED", POD))
+    for _ in range(moments):
+        await asyncio.sleep(0)
+    following.cancel()
+    _, going_on = await asyncio.wait({following}, timeout=0.1)
+    following.cancel()
+    assert not going_on

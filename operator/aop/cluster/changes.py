@@ -66,7 +66,10 @@ async def changes(lines: Lines, *, silent_s: float = SILENT_S) -> AsyncIterator[
     """
     while True:
         try:
-            line = await asyncio.wait_for(lines.readline(), silent_s)
+            # Not `wait_for`: in Python 3.11 it forgets that it was cancelled if a line comes at the
+            # same moment, and the watch of a lead that has ended would go on.
+            async with asyncio.timeout(silent_s):
+                line = await lines.readline()
         except TimeoutError:
             raise WatchEnded(f"nothing was heard for {silent_s:.0f} s") from None
         if not line:

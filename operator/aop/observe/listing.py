@@ -153,9 +153,8 @@ class Listing:
             lasted_s = self._clock.monotonic_s() - now_s
             wait_s = AGAIN_S if lasted_s >= SHORT_S else min(2 * wait_s, AGAIN_AT_MOST_S)
             try:
-                await asyncio.wait_for(
-                    self._listed.wait(), wait_s / 2 + self._clock.jitter(wait_s / 2)
-                )
+                async with asyncio.timeout(wait_s / 2 + self._clock.jitter(wait_s / 2)):
+                    await self._listed.wait()
             except TimeoutError:
                 await self._list_again(shown)
 
