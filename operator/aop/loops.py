@@ -249,7 +249,8 @@ class Loops:
             if delay_s >= RESTS_S:
                 loop.memory.kept.rest()
             try:
-                await asyncio.wait_for(loop.wake.wait(), delay_s)
+                async with asyncio.timeout(delay_s):
+                    await loop.wake.wait()
             except TimeoutError:
                 loop.rouse(self._clock.monotonic_s())
         self._health.forget(uid)

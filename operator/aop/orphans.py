@@ -65,7 +65,8 @@ class Orphans:
                 log.exception("bug while looking for claims whose object is gone")
                 delay_s = HOURLY_S
             try:
-                await asyncio.wait_for(self._wake.wait(), delay_s)
+                async with asyncio.timeout(delay_s):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 

@@ -423,6 +423,23 @@ async def test_what_a_list_shows_too_late_changes_nothing() -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("moments", range(4))
+async def test_a_lead_ends_although_an_object_is_woken_at_the_same_moment(moments: int) -> None:
+    """In Python 3.11 `wait_for` forgets that it was cancelled then, and the end waited for ever."""
+    visited = Visited()
+    visited.may_end.set()
+    loops = slots(reconciler=visited)
+    loops.see(listed("resting", generation=2))
+    await visited.until(1)
+    await asyncio.sleep(0.01)
+    loops.wake("resting")
+    for _ in range(moments):
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await loops.end()
+
+
+@pytest.mark.asyncio
 async def test_an_object_that_goes_before_its_first_visit_leaves_its_place_to_the_next() -> None:
     visited = Visited()
     loops = crowded(visited)

@@ -174,7 +174,8 @@ class AlertsKeeper:
                 continue
             next_s = min((one.due_s for one in self._accounts.values()), default=now_s + HOURLY_S)
             try:
-                await asyncio.wait_for(self._wake.wait(), next_s - now_s)
+                async with asyncio.timeout(next_s - now_s):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 
