@@ -257,7 +257,9 @@ async def test_a_list_after_the_end_of_a_watch_counts_whatever_its_version_is() 
 
 
 @pytest.mark.asyncio
-async def test_a_watch_that_is_refused_is_tried_seldom() -> None:
+async def test_a_watch_that_is_refused_is_tried_seldom_and_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """The Role is that of an older chart."""
     pods = Pods(pod("a", 3))
     pods.refuses = ClusterError("forbidden", status=403)
@@ -268,10 +270,14 @@ async def test_a_watch_that_is_refused_is_tried_seldom() -> None:
     assert await following.list() == ("a@3",)
     await asyncio.sleep(0)
     assert len(pods.since) == 1
+    following.clock.pass_s(REFUSED_S)
+    await following.list()
+    await eventually(lambda: len(pods.since) == 2)
     pods.refuses = None
     following.clock.pass_s(REFUSED_S)
     await following.list()
     await following.until_followed()
+    assert [one.message for one in caplog.records if one.levelname == "WARNING"] == ["forbidden"]
     following.listing.end()
 
 

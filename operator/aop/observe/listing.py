@@ -184,9 +184,11 @@ class Listing:
                         self._notice(change, shown)
                 lasted_s = self._clock.monotonic_s() - began_s
         except ClusterError as error:
-            if error.status in {401, 403}:
+            refused = error.status in {401, 403}
+            first = self._refused_at_s == float("-inf")
+            log.log(logging.WARNING if refused and first else logging.DEBUG, "%s", error.message)
+            if refused:
                 self._refused_at_s = self._clock.monotonic_s()
-            log.debug("%s", error.message)
         except Exception:
             log.exception("bug while watching %s", self._read)
         finally:
