@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from aop.observe import stirred as module
-from aop.observe.stirred import APART_S, Stirred
+from aop.observe.stirred import APART_EACH_S, APART_S, Stirred
 from clocks import SetClock, eventually
 
 
@@ -21,15 +21,15 @@ class SharedOrigin:
         self.stirred = Stirred(self.clock, lambda: self.sharers, self.wake)
 
     def wake(self, uids: frozenset[str]) -> None:
-        (uid,) = uids
-        self.woken.append(uid)
-        if self.looks(uid):
-            self.stirred.note_look(uid)
+        for uid in sorted(uids):
+            self.woken.append(uid)
+            if self.looks(uid):
+                self.stirred.note_look(uid)
 
     async def change(self, woken: int) -> None:
         """A watch shows a change, and so many were woken until now."""
         self.clock.pass_s(APART_S * 2)
-        self.stirred.notice()
+        self.stirred.notice(self.stirred.concerned)
         await eventually(lambda: len(self.woken) == woken)
 
 
@@ -74,11 +74,49 @@ async def test_if_nobody_can_look_all_are_asked_once_for_each_change() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_change_that_concerns_all_origins_is_looked_at_less_often_than_one_here() -> None:
+    """Twenty controllers read all Ingresses: each change had ten thousand objects look every 35 s, of 10 ms each."""
+    origin = SharedOrigin("a", "b")
+    await origin.change(woken=1)
+    for concerned, woken in ((10_000, 1), (2, 2)):
+        origin.clock.pass_s(APART_S * 2)
+        origin.stirred.notice(concerned)
+        await asyncio.sleep(0.05)
+        assert len(origin.woken) == woken
+    origin.clock.pass_s(APART_S + APART_EACH_S * 10_000)
+    origin.stirred.notice(10_000)
+    await eventually(lambda: len(origin.woken) == 3)
+
+
+@pytest.mark.asyncio
+async def test_whoever_meets_change_after_change_has_the_others_look_now_and_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each of their looks met the next change, and had all others look again: without end."""
+    origin = SharedOrigin("a", "b", "c")
+    origin.stirred.meet("a")
+    assert origin.woken == ["b", "c"]
+    for uid in ("b", "c", "a"):
+        origin.clock.pass_s(0.1)
+        origin.stirred.meet(uid)
+    assert origin.woken == ["b", "c"]
+    origin.clock.pass_s(APART_S * 2)
+    origin.stirred.meet("a")
+    assert origin.woken == ["b", "c"] * 2
+    monkeypatch.setattr(module, "APART_S", 0.02)
+    monkeypatch.setattr(module, "APART_EACH_S", 0.0)
+    origin.stirred.meet("c")
+    assert len(origin.woken) == 4
+    await eventually(lambda: origin.woken[4:] == ["a", "b", "c"])
+    origin.stirred.end()
+
+
+@pytest.mark.asyncio
 async def test_nobody_is_woken_after_the_end() -> None:
     origin = SharedOrigin("a", "b")
     origin.looks = lambda _: False
     await origin.change(woken=1)
-    origin.stirred.notice()
+    origin.stirred.notice(2)
     origin.stirred.end()
     await asyncio.sleep(0.05)
     assert origin.woken == ["a"]

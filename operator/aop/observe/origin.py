@@ -87,7 +87,7 @@ class OriginKeeper:
         self._troubled: frozenset[str] = frozenset()
         """Uids of the pods that could not be asked at the last look."""
         self._stirred = Stirred(clock, lambda: self._memory.followers, wake)
-        sources.tell(self._reads, self._stirred.notice)
+        sources.tell(self._reads, self._stirred)
         self._rounds = Rounds(reader, clock, wake)
         self.awaited = AwaitedRevision(wake)
         self.rollouts = Rollouts(kind, target, self._reads, cluster, sources, clock)
@@ -310,8 +310,10 @@ class OriginKeeper:
             self._read = read = reading.objects, spec, made
         site = read[2]
         self._notice(site.published)
-        if others_moved or (changed_at is not None and self._memory.changed_at != changed_at):
+        if changed_at is not None and self._memory.changed_at != changed_at:
             self._wake_others(uid)
+        elif others_moved:
+            self._stirred.meet(uid)
         return site
 
     def _wake_others(self, uid: str) -> None:

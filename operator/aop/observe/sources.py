@@ -13,6 +13,7 @@ from aop.clock import Clock
 from aop.cluster import Cluster
 from aop.observe.listing import Listing
 from aop.observe.source import Known, Source
+from aop.observe.stirred import Stirred
 from aop.observed import Unknown
 from aop.origins.sites import Json, Need, Objects, Read, Scope
 from aop.settings import Settings
@@ -85,7 +86,7 @@ class Sources:
         self._watching = watching
         self._sources: dict[Read, Source[tuple[Json, ...]]] = {}
         self._listings: dict[Read, Listing] = {}
-        self._listeners: defaultdict[Read, list[Callable[[], None]]] = defaultdict(list)
+        self._listeners: defaultdict[Read, list[Stirred]] = defaultdict(list)
         """By each reading, who is told that a watch has shown a change of it."""
 
     def of(self, read: Read) -> Source[tuple[Json, ...]]:
@@ -96,10 +97,10 @@ class Sources:
             )
         return self._sources[read]
 
-    def tell(self, reads: tuple[Read, ...], tell: Callable[[], None]) -> None:
-        """Call `tell` whenever a watch shows a change of what is listed by one of these."""
+    def tell(self, reads: tuple[Read, ...], origin: Stirred) -> None:
+        """Have the origin notice whenever a watch shows a change of what one of these lists."""
         for read in reads:
-            self._listeners[read].append(tell)
+            self._listeners[read].append(origin)
 
     def end(self) -> None:
         """Watch nothing any more."""
@@ -186,8 +187,9 @@ class Sources:
     def _shown_to(self, read: Read) -> Callable[[tuple[Json, ...]], None]:
         def show(objects: tuple[Json, ...]) -> None:
             self.of(read).show(objects)
-            for tell in self._listeners[read]:
-                tell()
+            concerned = sum(origin.concerned for origin in self._listeners[read])
+            for origin in self._listeners[read]:
+                origin.notice(concerned)
 
         return show
 
