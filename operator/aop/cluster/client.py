@@ -90,11 +90,8 @@ async def connect(kubeconfig: str | None, clock: Clock, identity: str = "") -> C
     else:
         load_incluster_config(client_configuration=configuration)
     client = ApiClient(configuration)
-    configuration.connection_pool_maxsize = 0
-    watches = ApiClient(configuration)
-    for each in (client, watches):
-        each.user_agent = f"aop-operator/{__version__}" + (f" ({identity})" if identity else "")
-    return Cluster(client, Lead.none(clock), watches=watches)
+    client.user_agent = f"aop-operator/{__version__}" + (f" ({identity})" if identity else "")
+    return Cluster(client, Lead.none(clock))
 
 
 def last_check() -> aiohttp.TraceConfig:
@@ -116,32 +113,18 @@ class Cluster:
     Kubernetes notes `manager` for each field that is written.
     """
 
-    def __init__(
-        self,
-        client: ApiClient,
-        lead: Lead,
-        manager: str = FIELD_MANAGER,
-        *,
-        watches: ApiClient | None = None,
-    ) -> None:
-        """`watches` is the client for watches, with as many connections as there are.
-
-        A watch keeps one for itself all the time, and there are several for each namespace: of the
-        hundred that a client has, none would be left for anything else.
-        """
+    def __init__(self, client: ApiClient, lead: Lead, manager: str = FIELD_MANAGER) -> None:
         self._client = client
-        self._watches = watches or client
         self._lead = lead
         self._manager = manager
 
     def under(self, lead: Lead) -> Cluster:
         """The same client for whoever leads."""
-        return Cluster(self._client, lead, self._manager, watches=self._watches)
+        return Cluster(self._client, lead, self._manager)
 
     async def close(self) -> None:
         """Close the connections."""
-        for client in {self._client, self._watches}:
-            await client.close()
+        await self._client.close()
 
     async def ask_version(self) -> None:
         """Check that the API server answers at all. Raises `ClusterError`."""
@@ -221,7 +204,6 @@ class Cluster:
                     kind.collection(namespace),
                     watching(since),
                     limit_s=WATCH_S + REQUEST_TIMEOUT_S,
-                    client=self._watches,
                 )
             try:
                 if response.status >= 300:
@@ -342,11 +324,9 @@ class Cluster:
         content_type: str = "application/json",
         *,
         limit_s: float,
-        client: ApiClient | None = None,
     ) -> RESTResponse:
         """The answer, of which the body is still to be read, within `limit_s` seconds."""
-        sender = client or self._client
-        request = await sender.param_serialize(
+        request = await self._client.param_serialize(
             method,
             path,
             query_params=list(parameters.items()),
@@ -354,7 +334,7 @@ class Cluster:
             body=body,
             auth_settings=["BearerToken"],
         )
-        return await sender.call_api(*request, _request_timeout=limit_s)
+        return await self._client.call_api(*request, _request_timeout=limit_s)
 
     @contextmanager
     def _limited(self, method: str) -> Iterator[float]:
