@@ -166,6 +166,23 @@ async def test_a_list_that_is_older_than_what_the_watch_has_shown_takes_nothing_
 
 
 @pytest.mark.asyncio
+async def test_a_change_that_is_older_than_a_list_takes_nothing_back() -> None:
+    """The watch lags, and shows what the list already has."""
+    pods = Pods(pod("a", 3))
+    following = FollowedList(pods)
+    await following.list()
+    await following.until_followed()
+    pods.pods, pods.version = [pod("a", 20), pod("b", 18)], 20
+    assert await following.list() == ("a@20", "b@18")
+    for late in (change("a", 15), change("b", 16), change("c", 17), change("c", 19, gone=True)):
+        pods.shows.put_nowait(late)
+    pods.shows.put_nowait(change("d", 21))
+    await eventually(lambda: bool(following.shown))
+    assert following.shown == [("a@20", "b@18", "d@21")]
+    following.listing.end()
+
+
+@pytest.mark.asyncio
 async def test_a_list_shows_what_the_watch_has_missed() -> None:
     """The watch hangs, and says nothing of it."""
     pods = Pods(pod("a", 3))

@@ -195,7 +195,8 @@ class Listing:
             self.followed = False
 
     def _notice(self, change: WatchedChange, shown: Shown) -> None:
-        if change.manifest is None:
+        late = 0 < number_of(change.version) <= number_of(self._version)
+        if change.manifest is None or late:  # a list has shown what came after it
             return
         key = _identity(change.manifest)
         manifest = None if change.gone else self._kept(change.manifest)
