@@ -17,7 +17,7 @@ from aop.observe.stirred import Stirred
 from aop.observed import Unknown
 from aop.origins.sites import Json, Need, Objects, Read, Scope
 from aop.settings import Settings
-from aop.terms import ObjectKey
+from aop.terms import Kind, ObjectKey
 
 
 class Pace(Enum):
@@ -55,6 +55,8 @@ class Pace(Enum):
         """As `others_s`, while a watch shows it."""
 
 
+Place = tuple[Kind, str | None]
+"""A kind and a namespace (None: all)."""
 STALE_S = 30.0
 """How old what is known of a source that cannot be read may be; after that, only what protects goes
 on with it."""
@@ -85,9 +87,9 @@ class Sources:
         self._clock = clock
         self._watching = watching
         self._sources: dict[Read, Source[tuple[Json, ...]]] = {}
-        self._listings: dict[Read, Listing] = {}
-        self._listeners: defaultdict[Read, list[Stirred]] = defaultdict(list)
-        """By each reading, who is told that a watch has shown a change of it."""
+        self._listings: dict[Place, Listing] = {}
+        self._listeners: defaultdict[Place, list[Stirred]] = defaultdict(list)
+        """Who is told that a watch has shown a change there."""
 
     def of(self, read: Read) -> Source[tuple[Json, ...]]:
         """The one source of a reading, made at its first mention."""
@@ -100,7 +102,7 @@ class Sources:
     def tell(self, reads: tuple[Read, ...], origin: Stirred) -> None:
         """Have the origin notice whenever a watch shows a change of what one of these lists."""
         for read in reads:
-            self._listeners[read].append(origin)
+            self._listeners[_place_of(read)].append(origin)
 
     def end(self) -> None:
         """Watch nothing any more."""
@@ -162,7 +164,8 @@ class Sources:
 
     def _is_watched(self, read: Read) -> bool:
         """Whether a watch shows each change of what is listed."""
-        return read in self._listings and self._listings[read].followed
+        listing = self._listings.get(_place_of(read)) if read.name is None else None
+        return listing is not None and listing.followed
 
     def _has_failed(self, read: Read) -> bool:
         """Whether the last reading did."""
@@ -171,9 +174,7 @@ class Sources:
 
     def _reader(self, read: Read) -> Callable[[], Awaitable[tuple[Json, ...]]]:
         if read.name is None:
-            shown = self._shown_to(read) if self._watching else None
-            self._listings[read] = Listing(read, self._cluster, self._clock, shown)
-            return self._listings[read].list
+            return self._listing(read).list
 
         async def one() -> tuple[Json, ...]:
             assert read.namespace is not None  # noqa: S101 - what has a name has a namespace; this tells mypy
@@ -184,11 +185,21 @@ class Sources:
 
         return one
 
-    def _shown_to(self, read: Read) -> Callable[[tuple[Json, ...]], None]:
+    def _listing(self, read: Read) -> Listing:
+        """The one of that kind there, however urgently each driver needs it."""
+        place = _place_of(read)
+        if place not in self._listings:
+            shown = self._shown_to(place) if self._watching else None
+            self._listings[place] = Listing(read, self._cluster, self._clock, shown)
+        return self._listings[place]
+
+    def _shown_to(self, place: Place) -> Callable[[tuple[Json, ...]], None]:
         def show(objects: tuple[Json, ...]) -> None:
-            self.of(read).show(objects)
-            concerned = sum(origin.concerned for origin in self._listeners[read])
-            for origin in self._listeners[read]:
+            for read, source in self._sources.items():
+                if read.name is None and _place_of(read) == place:
+                    source.show(objects)
+            concerned = sum(origin.concerned for origin in self._listeners[place])
+            for origin in self._listeners[place]:
                 origin.notice(concerned)
 
         return show
@@ -211,6 +222,10 @@ class Sources:
             if source.failure and now - source.read_at > timedelta(seconds=STALE_S):
                 return f"{source.failure}; what was known at {source.read_at + self._clock.stepped():%H:%M:%S} UTC stands meanwhile"
         return None
+
+
+def _place_of(read: Read) -> Place:
+    return read.kind, read.namespace
 
 
 def _version(one: Json) -> tuple[object, object]:
