@@ -300,9 +300,9 @@ def test_kubectl_refuses_a_misspelt_field(served: ControlPlane, namespace: str) 
         ("aop.spec.certificate.generate", "Key size in bits: 256, 384 or 521 for ECDSA"),
         (
             "aop.spec.origins.ingressNginx.foreignText",
-            "What to do when the snippet keys hold somebody else's text.",
+            "What the operator does when the snippet keys hold somebody else's text.",
         ),
-        ("aop.status.hosts.unproven", "The in-scope hosts without proof"),
+        ("aop.status.hosts.unproven", "The in-scope hosts without such a proof"),
     ],
 )
 def test_kubectl_explains(path: str, sentence: str, served: ControlPlane) -> None:
