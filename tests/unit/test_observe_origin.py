@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, cast
 
 import pytest
@@ -21,10 +22,11 @@ from aop.observe.pauses import MOST_S, SHOWN_S
 from aop.observe.replicas import ReplicaReader
 from aop.observe.views import Question, ReplicaMemory
 from aop.observe.wanted import origins_of
+from aop.origins.ingress_nginx.text import VARIABLES
 from aop.probe import Failure, FailureKind, ReplicaAddress
 from aop.settings import Settings
 from aop.terms import Claim, Mode, ObjectKey, Target
-from builders import KEY, NOW, OFF, REQUIRING, TARGET, UID, spec
+from builders import KEY, NEXT, NOW, OFF, REQUIRING, TARGET, UID, spec
 from clocks import SetClock, eventually
 from paged import Paged
 
@@ -53,6 +55,7 @@ class ConfigMapOnly(Paged):
         }
         self.taken_away: set[str] = set()
         self.pods: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
         self.read: Counter[Kind] = Counter()
         self.pods_may_come = asyncio.Event()
         self.pods_may_come.set()
@@ -81,6 +84,8 @@ class ConfigMapOnly(Paged):
 
     async def list(self, kind: Kind, *_: Any, **__: Any) -> list[dict[str, Any]]:
         self.read[kind] += 1
+        if kind is Kind.EVENT:
+            return self.events
         if kind is not Kind.POD:
             return []
         await self.pods_may_come.wait()
@@ -437,3 +442,39 @@ async def test_all_who_wait_for_a_turn_are_woken_at_once_and_not_before() -> Non
     looking.clock.pass_s(SHOWN_S)
     await looking.look(PULL)
     assert looking.woken == [frozenset({PULL.uid, COLLEAGUE.uid})]
+
+
+def rejection_of(variable: str, at: datetime) -> dict[str, Any]:
+    """Nginx's own words about a line of ours, as the controller's Event has them."""
+    return {
+        "involvedObject": {"uid": "one"},
+        "type": "Warning",
+        "reason": "RELOAD",
+        "message": f'Error: exit status 1\n2026/03/01 12:00:00 [emerg] 25#25: unknown "{variable}" variable',
+        "lastTimestamp": at.isoformat(),
+    }
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("whose", ["ours", "a colleague's"])
+async def test_a_rejection_counts_once_the_carrier_was_read_after_it(whose: str) -> None:
+    """A watch may show that a colleague's text is rejected before the text itself is read: it is none of ours."""
+    looking = Looking("one")
+    await looking.look(PULL)
+    await looking.publish(REQUIRING)
+    assert (await looking.look(PULL)).rejected is None
+    looking.replicas.reloading.add("192.0.2.1")
+    await looking.publish(replace(REQUIRING, pins=(NEXT,)))
+    looking.clock.pass_s(2.0)
+    variable = min(VARIABLES)
+    looking.cluster.events = [rejection_of(variable, looking.clock.wall())]
+    looking.woken.clear()
+    assert (await looking.look(PULL)).rejected is None
+    assert frozenset({UID}) in looking.woken
+    if whose != "ours":
+        body = looking.cluster.config_map
+        theirs = {name: f"{text} #" for name, text in body["data"].items()}
+        metadata = body["metadata"] | {"resourceVersion": "999"}
+        looking.cluster.config_map = body | {"data": theirs, "metadata": metadata}
+    again = await looking.look(PULL)
+    assert (again.rejected is not None) is (whose == "ours")

@@ -67,6 +67,11 @@ class Carrier:
             one["metadata"].get("resourceVersion") for one in known.value
         ]
 
+    @property
+    def known(self) -> Known[tuple[Json, ...]] | Unknown:
+        """What its last reading or writing has shown: another value after each of them."""
+        return self._source.last
+
     def forget(self) -> None:
         """It has changed: the next look reads it."""
         self._source.forget()

@@ -25,6 +25,7 @@ from aop.observe.refusals import Refusals
 from aop.observe.replicas import ReplicaReader
 from aop.observe.rollouts import Rollouts
 from aop.observe.rounds import Rounds
+from aop.observe.source import Known
 from aop.observe.sources import KnownObjects, Pace, Sources, scope_of
 from aop.observe.stirred import Stirred
 from aop.observe.views import Question
@@ -76,6 +77,9 @@ class OriginKeeper:
         """Every replica was seen to run what is published."""
         self._waiting: set[str] = set()
         """Objects that wait for something."""
+        self._doubted: tuple[tuple[int, str], object] | None = None
+        """The refusal of our text that was met last, by revision and words, and what was known of
+        the carrier then."""
         self._unseen: set[str] = set()
         """Those of them that have not yet seen what the published text does to their hosts."""
         self._read: tuple[Objects, Model | None, Site] | None = None
@@ -194,13 +198,30 @@ class OriginKeeper:
         After a joint write was rejected, each of its claims is tried alone.
         """
         if refusal is None:
+            self._doubted = None
             return origin
         if not refusal.ours:
             return replace(origin, stuck=self._stuck(refusal.words))
+        if not self._is_of_our_text(refusal, uid):
+            return origin
         joint = self.writer.went_out_with_others(uid)
         if joint:
             self.writer.try_each_alone()
         return replace(origin, rejected=refusal.words, joint=joint)
+
+    def _is_of_our_text(self, refusal: Rejection, uid: str) -> bool:
+        """Whether the carrier was read, and has our text, since the refusal was first met.
+
+        Until then somebody may have written another text there, whose refusal a watch has shown
+        before the text itself.
+        """
+        met, known = (self._memory.published.revision, refusal.words), self._carrier.known
+        if self._doubted is None or self._doubted[0] != met:
+            self._doubted = met, known
+            self._carrier.forget()
+            self._wake(frozenset({uid}))
+            return False
+        return isinstance(known, Known) and known.failure is None and known is not self._doubted[1]
 
     def _note_waiting(self, uid: str, *, resting: bool) -> None:
         if resting:
