@@ -74,7 +74,8 @@ class Election:
             except Exception:
                 log.exception("bug while Lease %s is looked at", self._key)
             with suppress(TimeoutError):
-                await asyncio.wait_for(ending.wait(), self._again_s)
+                async with asyncio.timeout(self._again_s):
+                    await ending.wait()
         return None
 
     @asynccontextmanager

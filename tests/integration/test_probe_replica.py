@@ -659,11 +659,13 @@ async def test_a_cancelled_question_leaves_no_socket_behind() -> None:
 
     async with scripted(silent) as replica:
         asking = asyncio.create_task(probe().ask_plaintext(replica, HOST, CHECK))
-        await asyncio.wait_for(arrived.wait(), 10)
+        async with asyncio.timeout(10):
+            await arrived.wait()
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
-        await asyncio.wait_for(hold.wait(), 10)
+        async with asyncio.timeout(10):
+            await hold.wait()
 
 
 # --- keys ----------------------------------------------------------------------------------------------------------------

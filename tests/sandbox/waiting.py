@@ -71,12 +71,10 @@ async def until_async(
     seen: object = None
     while True:
         try:
-            asked = condition()
-            answer = (
-                await asyncio.wait_for(asked, max(deadline - time.monotonic(), every_s))
-                if isinstance(asked, Awaitable)
-                else asked
-            )
+            answer = condition()
+            if isinstance(answer, Awaitable):
+                async with asyncio.timeout(max(deadline - time.monotonic(), every_s)):
+                    answer = await answer
         except ignoring as error:
             seen = error
         except TimeoutError:

@@ -88,7 +88,8 @@ class Passage:
 
     async def _delay(self, seconds: float) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._cleared.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._cleared.wait()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, and leave it in the trace."""
