@@ -14,7 +14,7 @@ from aop.api import ConditionType, Status
 from aop.errors import Reason
 from aop.observed import Configured, Observed, ObservedKeyPair, ObservedOrigin, Unknown
 from aop.plan.claims import shows_otherwise
-from aop.plan.facts import configured, in_scope, proven, replicas, wanted_leaf
+from aop.plan.facts import configured, in_scope, proven, renewal_is_due, replicas, wanted_leaf
 from aop.status import (
     REPROVING,
     certificate_deployed,
@@ -112,11 +112,11 @@ def rests_meanwhile(o: Observed, step: Step, previous: Status) -> bool:
 
 def is_to_be_renewed(o: Observed) -> bool:
     """Whether the Secret contains what is not at Cloudflare yet, or is to get a successor now."""
-    keys, asked = o.key_pair, o.object.rotate != o.record.rotated
+    keys, unnoted = o.key_pair, o.object.rotate != o.record.rotated
     if not isinstance(keys, ObservedKeyPair):
-        return asked
+        return unnoted
     new = {pin for pin in (keys.leaf, keys.next) if pin} - {*o.record.uploaded}
-    return asked or bool(new) or (keys.renewal_at is not None and o.wall >= keys.renewal_at)
+    return unnoted or bool(new) or renewal_is_due(o, keys)
 
 
 def is_otherwise_at_cloudflare(o: Observed) -> bool:

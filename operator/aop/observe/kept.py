@@ -12,6 +12,7 @@ from typing import Any
 
 from aop.api import AuthenticatedOriginPull
 from aop.cluster import without_writers
+from aop.origins.sites import Json
 
 Manifest = dict[str, Any]
 
@@ -77,6 +78,29 @@ class KeptManifest:
 def resource_version(manifest: Manifest) -> str:
     """As it stands in the object; empty where it does not."""
     return str((manifest.get("metadata") or {}).get("resourceVersion", ""))
+
+
+def identity_of(one: Json) -> object:
+    """What stays the same while an object changes, and no other object ever has.
+
+    Its namespace and name, if it has no uid.
+    """
+    metadata = one["metadata"]
+    return metadata.get("uid") or (metadata.get("namespace", ""), metadata.get("name", ""))
+
+
+def form_of(one: Json) -> tuple[object, object]:
+    """What tells whether an object has changed, or is another one."""
+    return identity_of(one), one["metadata"].get("resourceVersion") or repr(one)
+
+
+def unless_changed(before: tuple[Json, ...], now: tuple[Json, ...]) -> tuple[Json, ...]:
+    """The very tuple of before if nothing in it has changed, else the one of now.
+
+    Whoever has made something of it need not do so again.
+    """
+    unchanged = [form_of(one) for one in before] == [form_of(one) for one in now]
+    return before if unchanged else now
 
 
 def number_of(version: str) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from aop.clock import Clock
 from aop.cluster import Cluster, ClusterError, WatchedChange, lean
-from aop.observe.kept import number_of
+from aop.observe.kept import form_of, identity_of, number_of, unless_changed
 from aop.origins.sites import Json, Read
 
 REFUSED_S = 600.0
@@ -64,8 +64,7 @@ class Listing:
     async def list(self) -> tuple[Json, ...]:
         """All of them, as they are known after a list. Raises `ClusterError`.
 
-        If nothing has changed it is the very tuple of before, so that whoever has made something of
-        it need not do so again.
+        If nothing has changed it is the very tuple of before.
         """
         self._asked_at_s = self._clock.monotonic_s()
         try:
@@ -97,7 +96,7 @@ class Listing:
             version = of_list
 
         async for each in self._cluster.each(self._read.kind, self._read.namespace, version=note):
-            listed[_identity(each)] = self._kept(each)
+            listed[identity_of(each)] = self._kept(each)
         if turn > self._taken:
             self._taken, self._version = turn, version
             self._take(listed, number_of(version))
@@ -105,8 +104,8 @@ class Listing:
 
     def _kept(self, manifest: Json) -> Json:
         """What is as before is the same object, and anything else is made lean at once."""
-        known = self._objects.get(_identity(manifest))
-        same = known is not None and _version(known) == _version(manifest)
+        known = self._objects.get(identity_of(manifest))
+        same = known is not None and form_of(known) == form_of(manifest)
         return known if known is not None and same else lean(dict(manifest))
 
     def _take(self, listed: dict[object, Json], version: int) -> None:
@@ -125,9 +124,7 @@ class Listing:
 
     def _settle(self) -> None:
         now = tuple(sorted(self._objects.values(), key=_name))
-        before = [(_identity(one), _version(one)) for one in self._value]
-        if before != [(_identity(one), _version(one)) for one in now]:
-            self._value = now
+        self._value = unless_changed(self._value, now)
 
     # --- the watch --------------------------------------------------------------------------------
 
@@ -198,7 +195,7 @@ class Listing:
         late = 0 < number_of(change.version) <= number_of(self._version)
         if change.manifest is None or late:  # a list has shown what came after it
             return
-        key = _identity(change.manifest)
+        key = identity_of(change.manifest)
         manifest = None if change.gone else self._kept(change.manifest)
         self._changes[key] = number_of(change.version), manifest
         self._put(key, manifest)
@@ -217,12 +214,3 @@ class Listing:
 def _name(one: Json) -> tuple[str, str]:
     metadata = one["metadata"]
     return metadata.get("namespace", ""), metadata.get("name", "")
-
-
-def _identity(one: Json) -> object:
-    return one["metadata"].get("uid") or _name(one)
-
-
-def _version(one: Json) -> object:
-    """What tells whether it has changed."""
-    return one["metadata"].get("resourceVersion") or repr(one)

@@ -11,6 +11,7 @@ from enum import Enum
 
 from aop.clock import Clock
 from aop.cluster import Cluster
+from aop.observe.kept import unless_changed
 from aop.observe.listing import Listing
 from aop.observe.source import Known, Source
 from aop.observe.stirred import Stirred
@@ -180,8 +181,12 @@ class Sources:
             assert read.namespace is not None  # noqa: S101 - what has a name has a namespace; this tells mypy
             assert read.name is not None  # noqa: S101 - the same
             manifest = await self._cluster.fetch(read.kind, ObjectKey(read.namespace, read.name))
+            last = self.of(read).last
             # Of one alone the driver wants to know who has written what.
-            return self._kept(read, () if manifest is None else (manifest,))
+            return unless_changed(
+                last.value if isinstance(last, Known) else (),
+                () if manifest is None else (manifest,),
+            )
 
         return one
 
@@ -204,16 +209,6 @@ class Sources:
 
         return show
 
-    def _kept(self, read: Read, manifests: tuple[Json, ...]) -> tuple[Json, ...]:
-        """The very tuple of before where nothing in it has changed.
-
-        Whoever has made something of it need not do so again.
-        """
-        last = self.of(read).last
-        known = last.value if isinstance(last, Known) else ()
-        unchanged = [_version(each) for each in known] == [_version(each) for each in manifests]
-        return known if unchanged else manifests
-
     def _stale(self, needed: list[Known[tuple[Json, ...]] | Unknown]) -> str | None:
         now = self._clock.now()
         for source in needed:
@@ -226,11 +221,6 @@ class Sources:
 
 def _place_of(read: Read) -> Place:
     return read.kind, read.namespace
-
-
-def _version(one: Json) -> tuple[object, object]:
-    """What tells whether it has changed."""
-    return one["metadata"].get("uid"), one["metadata"].get("resourceVersion") or repr(one)
 
 
 def scope_of(settings: Settings) -> Scope:

@@ -121,6 +121,12 @@ def leaf_of_record(o: Observed) -> Pin | None:
     return wanted_leaf(o)
 
 
+def renewal_is_due(o: Observed, keys: ObservedKeyPair) -> bool:
+    """Whether these keys are to have a successor now: in time, or because somebody asks for it."""
+    asked = o.object.rotate is not None and o.object.rotate != o.record.rotated
+    return asked or (keys.renewal_at is not None and o.wall >= keys.renewal_at)
+
+
 def may_be_presented(o: Observed) -> tuple[Pin, ...]:
     """Our leaves that the edge may present now.
 

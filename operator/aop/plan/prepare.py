@@ -33,6 +33,7 @@ from aop.plan.facts import (
     ours_listed,
     refused_arrivals,
     refuses_somebody,
+    renewal_is_due,
     replicas,
     wanted_leaf,
     was_there_before,
@@ -200,9 +201,8 @@ def key_pair_exists(o: Observed) -> Step | None:
         return Note(
             o.noting(rotated=o.object.rotate), "the operator has acted on the rotate annotation"
         )
-    due = o.object.rotate != o.record.rotated and o.object.rotate is not None
-    due = due or (o.key_pair.renewal_at is not None and o.wall >= o.key_pair.renewal_at)
-    return Issue("next") if generated and due and o.key_pair.next is None else None
+    due = renewal_is_due(o, o.key_pair) and o.key_pair.next is None
+    return Issue("next") if generated and due else None
 
 
 def origins_accept_what_comes_next(o: Observed) -> Step | None:
