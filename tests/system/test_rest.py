@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import pytest
 
 from aop.cluster.client import PAGE
 from aop.loops import RESTS_S
+from aop.observe.stirred import APART_EACH_S, APART_S
 from aop.terms.names import FINALIZER
-from sandbox.composition import Layout, ingress
+from sandbox.composition import CONTROLLER_NAMESPACE, Layout, ingress
 from sandbox.following import Following
 from sandbox.scene import NAMESPACE, Scene, name_of, path_of
 from sandbox.waiting import until
@@ -19,6 +21,7 @@ from sandbox.waiting import until
 pytestmark = [pytest.mark.timeout(300)]
 
 ZONES = ("example.com", "example.net")
+INGRESSES = "/apis/networking.k8s.io/v1/namespaces/default/ingresses"
 WITHIN_S = 90.0
 SELDOM_S = "600"
 """How often they are looked at by themselves: longer than the test lasts."""
@@ -47,9 +50,9 @@ def test_a_pod_that_comes_is_counted_by_all(scene: Scene) -> None:
     before = [replicas(scene, zone) for zone in ZONES]
     scene.ingress_nginx.add()
     scene.ingress_nginx.await_ready()
-    for zone, count in zip(ZONES, before, strict=True):
+    for zone, known in zip(ZONES, before, strict=True):
         until(
-            lambda: replicas(scene, zone) == count + 1,  # noqa: B023 - asked at once
+            lambda: replicas(scene, zone) == known + 1,  # noqa: B023 - asked at once
             within_s=WITHIN_S,
             describe=lambda: f"the new pod to be counted\n{scene.summary(name_of(zone))}",  # noqa: B023 - the same
         )
@@ -57,15 +60,51 @@ def test_a_pod_that_comes_is_counted_by_all(scene: Scene) -> None:
 
 def until_at_rest(scene: Scene) -> None:
     """Wait until nobody has been looked at for so long that what is kept for a look is dropped."""
-    last, since = scene.operator.measured("aop_visit_duration_seconds_count"), time.monotonic()
+    last, since = looks(scene), time.monotonic()
 
     def rests() -> bool:
         nonlocal last, since
-        if (now := scene.operator.measured("aop_visit_duration_seconds_count")) != last:
+        if (now := looks(scene)) != last:
             last, since = now, time.monotonic()
         return time.monotonic() - since > 2 * RESTS_S
 
     until(rests, within_s=WITHIN_S, describe="nobody to be looked at")
+
+
+def test_jobs_that_come_and_go_beside_the_controller_cost_few_looks(scene: Scene) -> None:
+    """Somebody's pipeline makes pods in its namespace all the time, and annotates Ingresses: nothing is told, and looks stay apart."""
+    apart_s = APART_S + APART_EACH_S * len(ZONES)
+    until_at_rest(scene)
+    before = looks(scene)
+    states: list[dict[str, Any]] = []
+    with Following(scene.plane, path_of(NAMESPACE), lambda _, seen: states.append(seen)):
+        began, number = time.monotonic(), count()
+        while time.monotonic() - began < 4 * apart_s:
+            come_and_go(scene, f"job-{next(number)}")
+        until_at_rest(scene)
+    lasted_s = time.monotonic() - began
+    most = len(ZONES) * (lasted_s / apart_s + 2)
+    assert looks(scene) - before <= most
+    assert len({one["metadata"]["resourceVersion"] for one in states}) <= len(ZONES)
+
+
+def looks(scene: Scene) -> float:
+    """How many there were since the process began."""
+    return scene.operator.measured("aop_visit_duration_seconds_count") or 0.0
+
+
+def come_and_go(scene: Scene, name: str) -> None:
+    """A pod, and a note on an Ingress of somebody's."""
+    pods = f"/api/v1/namespaces/{CONTROLLER_NAMESPACE}/pods"
+    pod = {"metadata": {"name": name}, "spec": {"containers": [{"name": "job", "image": "job"}]}}
+    scene.plane.http.post(pods, json=pod).raise_for_status()
+    scene.plane.http.delete(f"{pods}/{name}").raise_for_status()
+    (theirs, *_) = scene.plane.http.get(INGRESSES).raise_for_status().json()["items"]
+    scene.plane.http.patch(
+        f"{INGRESSES}/{theirs['metadata']['name']}",
+        json={"metadata": {"annotations": {"example.org/job": name}}},
+        headers={"Content-Type": "application/merge-patch+json"},
+    ).raise_for_status()
 
 
 def test_what_a_tool_strips_is_put_back_and_nothing_else_is_told(scene: Scene) -> None:
