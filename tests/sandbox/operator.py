@@ -148,6 +148,11 @@ class Operator:
         return float(values[0]) if values else None
 
     @property
+    def visits(self) -> float:
+        """How often it has visited an object since it began."""
+        return self.measured("aop_visit_duration_seconds_count") or 0.0
+
+    @property
     def leads(self) -> bool:
         """Whether it says so."""
         return self.measured("aop_leader") == 1

@@ -126,6 +126,34 @@ def test_an_acme_challenge_comes_and_goes(scene: Scene) -> None:
         scene.plane.kubectl("delete", "ingress", "cm-acme-http-solver", "--namespace", ELSEWHERE)
 
 
+@pytest.mark.parametrize("unseen", [True, False], ids=["at once", "after two looks"])
+def test_an_application_is_installed_anew(scene: Scene, *, unseen: bool) -> None:
+    """`helm uninstall` and `helm install`: the Ingress of the required host is gone for a moment, which a watch shows."""
+    path = "/apis/networking.k8s.io/v1/namespaces/default/ingresses"
+    (theirs,) = [
+        one
+        for one in scene.plane.http.get(path).raise_for_status().json()["items"]
+        if any(rule.get("host") == HOST for rule in one["spec"]["rules"])
+    ]
+    anew = {
+        **theirs,
+        "metadata": {
+            name: theirs["metadata"][name]
+            for name in ("name", "namespace", "annotations", "labels")
+            if name in theirs["metadata"]
+        },
+    }
+    with unchanged(scene):
+        scene.plane.http.delete(f"{path}/{theirs['metadata']['name']}").raise_for_status()
+        before = scene.operator.visits
+        until(
+            lambda: unseen or scene.operator.visits >= before + 2,
+            within_s=60,
+            describe="the operator to have looked meanwhile",
+        )
+        scene.plane.http.post(path, json=anew).raise_for_status()
+
+
 def test_the_token_is_written_again_with_a_newline(scene: Scene) -> None:
     """`kubectl create secret --from-file` and most vaults end a file with one; the label has it read at once."""
     secret = scene.secret("cloudflare")

@@ -60,11 +60,11 @@ def test_a_pod_that_comes_is_counted_by_all(scene: Scene) -> None:
 
 def until_at_rest(scene: Scene) -> None:
     """Wait until nobody has been looked at for so long that what is kept for a look is dropped."""
-    last, since = looks(scene), time.monotonic()
+    last, since = scene.operator.visits, time.monotonic()
 
     def rests() -> bool:
         nonlocal last, since
-        if (now := looks(scene)) != last:
+        if (now := scene.operator.visits) != last:
             last, since = now, time.monotonic()
         return time.monotonic() - since > 2 * RESTS_S
 
@@ -75,7 +75,7 @@ def test_jobs_that_come_and_go_beside_the_controller_cost_few_looks(scene: Scene
     """Somebody's pipeline makes pods in its namespace all the time, and annotates Ingresses: nothing is told, and looks stay apart."""
     apart_s = APART_S + APART_EACH_S * len(ZONES)
     until_at_rest(scene)
-    before = looks(scene)
+    before = scene.operator.visits
     states: list[dict[str, Any]] = []
     with Following(scene.plane, path_of(NAMESPACE), lambda _, seen: states.append(seen)):
         began, number = time.monotonic(), count()
@@ -84,13 +84,8 @@ def test_jobs_that_come_and_go_beside_the_controller_cost_few_looks(scene: Scene
         until_at_rest(scene)
     lasted_s = time.monotonic() - began
     most = len(ZONES) * (lasted_s / apart_s + 2)
-    assert looks(scene) - before <= most
+    assert scene.operator.visits - before <= most
     assert len({one["metadata"]["resourceVersion"] for one in states}) <= len(ZONES)
-
-
-def looks(scene: Scene) -> float:
-    """How many there were since the process began."""
-    return scene.operator.measured("aop_visit_duration_seconds_count") or 0.0
 
 
 def come_and_go(scene: Scene, name: str) -> None:
