@@ -129,12 +129,15 @@ def _objects(
     others: list[tuple[str, IngressNginx]],
     say: Callable[[str], None],
 ) -> list[dict[str, Any]]:
-    """The object of each zone, with the Ingresses of its hosts; zones take turns at the controllers."""
+    """The object of each zone, with the Ingresses of its hosts.
+
+    One controller after the other gets its share: so only one has to reload meanwhile.
+    """
     own = scene.control.zone(names[0])["origins"]
     listening = [own, *(_listeners(controller) for _, controller in others)]
     objects = []
     for place, zone in enumerate(names):
-        which = place % len(listening)
+        which = place * len(listening) // len(names)
         one = pulling(zone)
         if which:
             where = others[which - 1][0]

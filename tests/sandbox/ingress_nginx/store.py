@@ -115,7 +115,7 @@ class Store:
         self._wish = wish
         self._saw_configmap = saw_configmap
         self.configuration = Configuration()
-        self._ours: frozenset[str] = frozenset()
+        self._ours: set[str] = set()
         self._taken: dict[str, Json] = {}
         configmaps = f"/api/v1/namespaces/{scope.namespace}/configmaps"
         self._configmaps = Informer(api, configmaps, self._configmap_changed)
@@ -153,11 +153,18 @@ class Store:
 
     def named_secrets(self) -> dict[str, Json]:
         """The Secrets that Ingresses of this controller refer to: only these become files."""
-        names = {
-            client_auth.named_by(ingress["metadata"].get("annotations") or {})
-            for ingress in self.ingresses()
-        }
-        return {name: secret for name, secret in self._secrets.objects.items() if name in names}
+        secrets = self._secrets.objects
+        return {name: secrets[name] for name in self._named() if name in secrets}
+
+    def _named(self) -> set[str]:
+        """The names of the Secrets that Ingresses of this controller refer to, whether they exist or not.
+
+        Only what is known to be ours is asked: with thousands of Secrets and Ingresses of others,
+        each change of one would cost a look at all.
+        """
+        taken = (self._taken[key] for key in self._ours if key in self._taken)
+        named = (client_auth.named_by(one["metadata"].get("annotations") or {}) for one in taken)
+        return {name for name in named if name is not None}
 
     def _informers(self) -> Iterator[Informer]:
         yield from (self._configmaps, self._classes, self._ingresses, self._secrets)
@@ -199,12 +206,15 @@ class Store:
             self._take(key, item)
         if ours or key in self._ours:
             self._wish(key, True)
-        self._ours = self._ours | {key} if ours else self._ours - {key}
+        if ours:
+            self._ours.add(key)
+        else:
+            self._ours.discard(key)
 
     def _class_changed(self, _: Change, item: Json) -> None:
-        self._ours = frozenset(_key(ingress) for ingress in self.ingresses())
+        self._ours = {_key(ingress) for ingress in self.ingresses()}
         self._wish(_key(item), True)
 
     def _secret_changed(self, change: Change, item: Json) -> None:
-        if _key(item) in self.named_secrets() or change == "deleted":
+        if change == "deleted" or _key(item) in self._named():
             self._wish(_key(item), True)
