@@ -36,6 +36,11 @@ FIRST_AGAIN_S, LONGEST_AGAIN_S = 1.0, 15.0
 LISTED_WITHIN_S = 60.0
 """When a watch that has listed nothing begins anew: Kopf waits forever for a kind that it did not
 find, where it may not watch for kinds."""
+LISTED_AT_ONCE = 250
+"""How many objects one answer lists. The memory that thousands of them take at once serves nothing
+else afterwards (facts: kopf#listed-objects)."""
+IDLE_S = 0.1
+"""How long Kopf keeps an object, and a task for it, after it has told of it."""
 ENDED_WITHIN_S = 3.0
 """How long the end of the process waits for one of Kopf's threads: nothing is under way there."""
 
@@ -161,18 +166,24 @@ class Watch:
             self._answered.set(self._clock.wall().timestamp())
         if ours and not watching and response.ok:
             self._listed = True
-            self._health.listed(self.kind.plural)
+            if isinstance(response, Listed):
+                response.read_last = lambda: self._health.listed(self.kind.plural)
         return response
 
 
 class Listed(aiohttp.ClientResponse):
     """An answer whose list is a list: an empty one of metadata has `items: null`."""
 
+    read_last: Callable[[], None] | None = None
+    """Is called when the list was read to its end, of which this may be only a part."""
+
     async def json(self, **how: Any) -> Any:
         """As aiohttp's, without who has written which field; no `items` are an empty list."""
         answer = await super().json(loads=parsed, **how)
-        if isinstance(answer, dict) and "items" in answer and answer["items"] is None:
-            answer["items"] = []
+        if isinstance(answer, dict) and "items" in answer:
+            answer["items"] = answer["items"] or []
+            if self.read_last and not (answer.get("metadata") or {}).get("continue"):
+                self.read_last()
         return answer
 
 
@@ -213,6 +224,8 @@ def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     tuned.watching.label_selectors["secrets.v1"] = f"{WATCH_LABEL}=true"
     tuned.watching.label_selectors["configmaps.v1"] = f"{WATCH_LABEL}=true"
     tuned.watching.server_timeout = 10 * 60
+    tuned.watching.chunk_size = LISTED_AT_ONCE
+    tuned.queueing.idle_timeout = IDLE_S
     tuned.watching.connect_timeout = 10
     tuned.networking.connect_timeout = 10
     tuned.networking.request_timeout = 30

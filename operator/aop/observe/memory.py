@@ -42,6 +42,8 @@ class Reading(Generic[T]):
 class Cached(Generic[T]):
     """One remembered reading with an age limit."""
 
+    __slots__ = ("_reading",)
+
     def __init__(self) -> None:
         self._reading: Reading[T] | None = None
 
