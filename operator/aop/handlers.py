@@ -33,14 +33,15 @@ BY_METADATA = frozenset({Kind.SECRET, Kind.CONFIG_MAP})
 """Kinds of which only the metadata is requested. Whoever needs the content reads it by name, and
 thirty objects of a megabyte each would not fit into memory."""
 FIRST_AGAIN_S, LONGEST_AGAIN_S = 1.0, 15.0
-LISTED_WITHIN_S = 60.0
-"""When a watch that has listed nothing begins anew: Kopf waits forever for a kind that it did not
-find, where it may not watch for kinds."""
+FOLLOWED_WITHIN_S, CHECKED_S = 60.0, 5.0
+"""When a watch begins anew of whose kind Kopf lists and follows nothing, and how often that is
+checked (facts: kopf#kinds-that-come-late)."""
+DEFINITIONS = "customresourcedefinitions.v1.apiextensions.k8s.io"
 LISTED_AT_ONCE = 250
-"""How many objects one answer lists. The memory that thousands of them take at once serves nothing
-else afterwards (facts: kopf#listed-objects)."""
+"""How many objects one answer lists. Of the memory that thousands take at once hardly any is given
+back (facts: kopf#listed-objects)."""
 IDLE_S = 0.1
-"""How long Kopf keeps an object, and a task for it, after it has told of it."""
+"""How long Kopf keeps a task for an object, and with it the object, after it has told of it."""
 ENDED_WITHIN_S = 3.0
 """How long the end of the process waits for one of Kopf's threads: nothing is under way there."""
 
@@ -71,7 +72,12 @@ class Watch:
         self._answered = metrics.watch_answered.labels(kind=kind.plural)
         self._ending = threading.Event()
         self._serving: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
-        self._listed = False
+        self._answered_s = 0.0
+        """When a list or a watch of the kind was answered last (monotonic), or Kopf was started."""
+        self._following: dict[str, aiohttp.ClientResponse] = {}
+        """The last watch of each path."""
+        self._listed = set[str]()
+        """The paths whose list was read to its end: one for each namespace that is served."""
         self._thread = threading.Thread(target=self._run, name=f"watch-{kind.plural}", daemon=True)
 
     def start(self) -> None:
@@ -92,10 +98,11 @@ class Watch:
     def _run(self) -> None:
         again_s = FIRST_AGAIN_S
         while not self._ending.is_set():
-            self._listed = False
+            self._answered_s = self._clock.monotonic_s()
+            self._following, self._listed = {}, set()
             try:
                 asyncio.run(self._serve())
-                why = f"it has not listed anything within {LISTED_WITHIN_S:.0f} s"
+                why = f"it has listed and followed nothing for {FOLLOWED_WITHIN_S:.0f} s"
             except Exception as error:  # noqa: BLE001 - whatever ends Kopf, its watch goes on
                 why = f"{type(error).__name__}: {error}"
             if self._ending.is_set():
@@ -111,7 +118,7 @@ class Watch:
             self._ending.wait(again_s)
 
     async def _serve(self) -> None:
-        """Run Kopf until it fails, lists nothing, or is told to stop. Raises what it raises."""
+        """Run Kopf until it fails, follows nothing, or is told to stop. Raises what it raises."""
         stop = asyncio.Event()
         self._serving = (asyncio.get_running_loop(), stop)
         if self._ending.is_set():
@@ -131,10 +138,16 @@ class Watch:
                 stop_flag=stop,
             )
         )
-        done, _ = await asyncio.wait({running}, timeout=LISTED_WITHIN_S)
-        if not done and not self._listed:
-            stop.set()
+        while not running.done() and not self._is_lost():
+            await asyncio.wait({running}, timeout=CHECKED_S)
+        stop.set()
         await running
+
+    def _is_lost(self) -> bool:
+        """Whether Kopf waits for its kind, which it did not find or takes for deleted."""
+        followed = any(not response.closed for response in self._following.values())
+        silent_s = self._clock.monotonic_s() - self._answered_s
+        return not followed and silent_s > FOLLOWED_WITHIN_S
 
     def _session(self, **kwargs: Any) -> kopf.AiohttpSession | None:
         """Kopf's client, which also notices what is listed."""
@@ -155,7 +168,8 @@ class Watch:
         self, request: aiohttp.ClientRequest, handler: ClientHandlerType
     ) -> aiohttp.ClientResponse:
         """Ask only for metadata where that is enough, and note which list was answered."""
-        ours = request.url.path.endswith(f"/{self.kind.plural}")
+        path = request.url.path
+        ours = path.endswith(f"/{self.kind.plural}")
         watching = request.url.query.get("watch") == "true"
         if ours and self.kind in BY_METADATA:
             request.headers["Accept"] = metadata_only("" if watching else "List")
@@ -163,19 +177,29 @@ class Watch:
         if response.status < 500:
             self._health.answered()
         if ours and response.ok:
-            self._answered.set(self._clock.wall().timestamp())
-        if ours and not watching and response.ok:
-            self._listed = True
-            if isinstance(response, Listed):
-                response.read_last = lambda: self._health.listed(self.kind.plural)
+            self._answered_s = self._clock.monotonic_s()
+            if watching:
+                self._following[path] = response
+                self._note_answered()
+            elif isinstance(response, Listed):
+                response.read_last = lambda: self._note_listed(path)
         return response
+
+    def _note_answered(self) -> None:
+        self._answered.set(self._clock.wall().timestamp())
+
+    def _note_listed(self, path: str) -> None:
+        self._listed.add(path)
+        self._note_answered()
+        if len(self._listed) >= max(1, len(set(self._settings.watch_namespaces))):
+            self._health.listed(self.kind.plural)
 
 
 class Listed(aiohttp.ClientResponse):
     """An answer whose list is a list: an empty one of metadata has `items: null`."""
 
     read_last: Callable[[], None] | None = None
-    """Is called when the list was read to its end, of which this may be only a part."""
+    """Is called if this is the last part of a list, once it was read."""
 
     async def json(self, **how: Any) -> Any:
         """As aiohttp's, without who has written which field; no `items` are an empty list."""
@@ -223,6 +247,9 @@ def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     tuned.persistence.finalizer = f"{GROUP}/kopf-holds-nothing"
     tuned.watching.label_selectors["secrets.v1"] = f"{WATCH_LABEL}=true"
     tuned.watching.label_selectors["configmaps.v1"] = f"{WATCH_LABEL}=true"
+    # Kopf waits for the definition of its kind, and would read and follow all others with it.
+    definition = f"metadata.name={Kind.AUTHENTICATED_ORIGIN_PULL.plural}.{GROUP}"
+    tuned.watching.field_selectors[DEFINITIONS] = definition
     tuned.watching.server_timeout = 10 * 60
     tuned.watching.chunk_size = LISTED_AT_ONCE
     tuned.queueing.idle_timeout = IDLE_S

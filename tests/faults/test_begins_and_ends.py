@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
 from faults.conftest import Proxied
-from sandbox.proxy.faults import Delay, Match
+from sandbox.proxy.faults import Answer, Delay, Match
 from sandbox.scene import NAMESPACE, RESOURCE, Scene, path_of
 from sandbox.waiting import until
 
@@ -19,6 +20,8 @@ pytestmark = [pytest.mark.timeout(300)]
 FINALIZER = "authenticatedoriginpull.aop-operator.dev/teardown"
 SOMEBODY_ELSES = "example.com/not-yet"
 SECRETS, SECRET_BYTES, ROOM_BYTES = 30, 1_000_000, 15_000_000
+DISCOVERY = Match(path="^/apis/aop-operator.dev/v1alpha1$")
+NOT_FOUND = Answer.kubernetes(HTTPStatus.NOT_FOUND, "NotFound")
 CRDS = Path(__file__).parents[2] / "crds"
 
 
@@ -70,7 +73,10 @@ def test_an_object_that_was_deleted_before_it_was_held_is_left_alone(proxied: Pr
     assert scene.object("early") is None
 
 
-def test_a_crd_that_is_deleted_takes_its_objects_with_it(proxied: Proxied) -> None:
+@pytest.mark.timeout(500)
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "discovered late"])
+def test_a_crd_that_is_deleted_takes_its_objects_with_it(proxied: Proxied, *, late: bool) -> None:
+    """The API server's discovery knows a new definition a moment after its watch has shown it."""
     scene = proxied.scene
     scene.operator.start()
     scene.apply()
@@ -82,13 +88,18 @@ def test_a_crd_that_is_deleted_takes_its_objects_with_it(proxied: Proxied) -> No
             within_s=90,
             describe=lambda: f"the CRD to be gone\n{scene.summary()}",
         )
+        if late:
+            unknown = proxied.kubernetes.rule(DISCOVERY, NOT_FOUND, times=None)
     finally:
         scene.plane.apply(CRDS)
     scene.apply()
+    if late:
+        until(lambda: unknown.fired, within_s=90, describe="the operator to look too early")
+        proxied.clear()
     until(
         lambda: FINALIZER in finalizers(scene),
         within_s=240,
-        describe="the new object to be held: a watch that lists nothing begins anew after a minute",
+        describe="the new object to be held: a watch that follows nothing begins anew after a minute",
     )
 
 

@@ -1,10 +1,13 @@
-"""The watch of a kind on a real API server: thousands of objects are listed in parts, and none is missed."""
+"""The watch of a kind on a real API server: hundreds of objects are listed in parts, and none is missed."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import kopf
@@ -18,76 +21,163 @@ from aop.health import Health
 from aop.metrics import Metrics
 from aop.settings import Settings
 from sandbox.kubernetes.plane import ControlPlane
+from sandbox.proxy.faults import Answer, Match
+from sandbox.proxy.server import FaultProxy
 from sandbox.waiting import until
 
-NAMESPACE = "in-parts"
-PATH = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
+NAMESPACE, OTHER = "in-parts", "in-one-part"
 MANY = 2 * LISTED_AT_ONCE + 1
+WITHIN_S = 60.0
+READER: list[dict[str, Any]] = [
+    {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "reader"}},
+    {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "reader"},
+        "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list", "watch"]}],
+    },
+    {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "reader"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"},
+        "subjects": [{"kind": "ServiceAccount", "name": "reader"}],
+    },
+]
+GONE = Answer.kubernetes(HTTPStatus.GONE, "Expired")
+
+
+def path_of(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/configmaps"
+
+
+def name_of(number: int) -> str:
+    return f"carrier-{number:04}"
 
 
 def config_map(number: int) -> dict[str, Any]:
-    return {"metadata": {"name": f"carrier-{number:04}", "labels": {WATCH_LABEL: "true"}}}
+    return {"metadata": {"name": name_of(number), "labels": {WATCH_LABEL: "true"}}}
 
 
-@pytest.fixture
-def namespace(plane: ControlPlane) -> Iterator[ControlPlane]:
-    plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+@pytest.fixture(scope="module")
+def many(plane: ControlPlane) -> Iterator[ControlPlane]:
+    for namespace in (NAMESPACE, OTHER):
+        plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+
+    def make(number: int) -> None:
+        plane.http.post(path_of(NAMESPACE), json=config_map(number)).raise_for_status()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(make, range(MANY)))
     yield plane
-    plane.http.delete(PATH).raise_for_status()
+    plane.http.delete(path_of(NAMESPACE), timeout=WITHIN_S).raise_for_status()
 
 
 class Reports:
-    """What a watch has told, and whether it had been listed when the first of it came."""
+    """What a watch has told, and whether the kind counted as listed when the first of it came."""
 
-    def __init__(self, health: Health) -> None:
-        self._health = health
+    def __init__(self) -> None:
+        self.health = Health(Clock(), ["configmaps"])
+        self.metrics = Metrics()
         self.types = dict[str, str | None]()
-        self.ready_at_first: bool | None = None
+        self.listed_at_first: bool | None = None
         self._turn = threading.Lock()
 
     def notice(self, type_: str | None, manifest: dict[str, Any]) -> None:
         with self._turn:
-            if self.ready_at_first is None:
-                self.ready_at_first = is_listed(self._health)
+            if self.listed_at_first is None:
+                self.listed_at_first = self.listed
             self.types[manifest["metadata"]["name"]] = type_
 
+    @property
+    def listed(self) -> bool:
+        return "configmaps" not in self.health.unready()
 
-def is_listed(health: Health) -> bool:
-    return "configmaps" not in health.unready()
+    @property
+    def answered(self) -> bool:
+        """Whether the metric says when the watch was answered."""
+        (answered,) = self.metrics.watch_answered.collect()
+        return any(sample.value for sample in answered.samples)
+
+    @property
+    def failures(self) -> float:
+        (failures,) = self.metrics.watch_failures.collect()
+        return sum(one.value for one in failures.samples if one.name.endswith("_total"))
 
 
-def test_objects_are_listed_in_parts_and_count_as_listed_after_the_last(
-    namespace: ControlPlane, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def make(number: int) -> None:
-        namespace.http.post(PATH, json=config_map(number)).raise_for_status()
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(make, range(MANY)))
-    monkeypatch.setenv("KUBECONFIG", str(namespace.admin_kubeconfig))
-    clock = Clock()
-    health = Health(clock, ["configmaps"])
-    reports = Reports(health)
+@contextmanager
+def watching(
+    kubeconfig: Path, monkeypatch: pytest.MonkeyPatch, *namespaces: str
+) -> Iterator[Reports]:
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    reports = Reports()
     watch = Watch(
         Kind.CONFIG_MAP,
-        Settings(watch_namespaces=(NAMESPACE,)),
+        Settings(watch_namespaces=namespaces),
         kopf.login_with_kubeconfig,
         reports.notice,
-        clock,
-        health,
-        Metrics(),
+        Clock(),
+        reports.health,
+        reports.metrics,
     )
     watch.start()
     try:
-        until(lambda: len(reports.types) == MANY, within_s=60, describe="every part to be told")
-        until(lambda: is_listed(health), within_s=60, describe="the list to end")
-        assert reports.ready_at_first is False
-        assert set(reports.types.values()) == {None}
-        make(MANY)
-        until(
-            lambda: reports.types.get(f"carrier-{MANY:04}") == "ADDED",
-            within_s=60,
-            describe="what comes after the list to be told",
-        )
+        yield reports
     finally:
         watch.stop()
+
+
+def test_objects_are_listed_in_parts_and_count_as_listed_after_the_last(
+    many: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with watching(many.admin_kubeconfig, monkeypatch, NAMESPACE) as reports:
+        until(
+            lambda: len(reports.types) == MANY and reports.listed,
+            within_s=WITHIN_S,
+            describe=lambda: f"every part to be told, not only {len(reports.types)}",
+        )
+        assert reports.listed_at_first is False
+        assert set(reports.types.values()) == {None}
+        many.http.post(path_of(NAMESPACE), json=config_map(MANY)).raise_for_status()
+        until(
+            lambda: reports.types.get(name_of(MANY)) == "ADDED",
+            within_s=WITHIN_S,
+            describe="what comes after the list to be told",
+        )
+        many.http.delete(f"{path_of(NAMESPACE)}/{name_of(MANY)}").raise_for_status()
+
+
+def test_a_kind_is_listed_once_every_namespace_is(
+    many: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them has nothing to list, and is done long before the other."""
+    with watching(many.admin_kubeconfig, monkeypatch, OTHER, NAMESPACE) as reports:
+        until(lambda: reports.listed, within_s=WITHIN_S, describe="both to be listed")
+        assert reports.listed_at_first is False
+
+
+def test_a_list_that_never_ends_is_no_answer(
+    many: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API server forgets from where to go on, as after a compaction."""
+    many.apply(READER, namespace=NAMESPACE)
+    account = many.service_account_kubeconfig(NAMESPACE, "reader")
+    with (
+        FaultProxy(many.url, upstream_ca=many.ca_file) as proxy,
+        watching(proxy.kubeconfig(account), monkeypatch, NAMESPACE) as reports,
+    ):
+        proxy.rule(Match(query="continue="), GONE, times=None)
+        until(
+            lambda: reports.failures >= 2,
+            within_s=WITHIN_S,
+            describe="the watch to begin anew, and to fail again",
+        )
+        assert reports.types
+        assert not reports.listed
+        assert not reports.answered
+        proxy.clear()
+        until(
+            lambda: len(reports.types) == MANY and reports.listed and reports.answered,
+            within_s=WITHIN_S,
+            describe="every part to be told after all",
+        )

@@ -45,6 +45,19 @@ STILL_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
+class CrowdRun:
+    """How much the run gets; a share of it gets less."""
+
+    controllers: int = CONTROLLERS
+    shown_s: float = SHOWN_S
+    rests_s: float = RESTS_S
+    still_s: float = STILL_S
+
+
+ALL = CrowdRun()
+
+
+@dataclass(frozen=True, slots=True)
 class Crowd:
     """What was read off."""
 
@@ -65,17 +78,17 @@ class Crowd:
     """Requests of the new process that changed anything in Kubernetes; one is the Event that it serves."""
 
 
-def crowd(zones: int, say: Callable[[str], None]) -> Crowd:
+def crowd(zones: int, say: Callable[[str], None], given: CrowdRun = ALL) -> Crowd:
     """So many zones of one Cloudflare user, spread over the controllers, with the defaults of every budget."""
     names = zone_names(zones)
     hosts = [names[0], f"www.{names[0]}"]
     with (
         Scene(Layout(hosts=hosts, zones=names[:1]), AOP_TRACE_FILE="") as scene,
-        _controllers(scene, CONTROLLERS - 1, say) as others,
+        _controllers(scene, given.controllers - 1, say) as others,
     ):
         objects = _objects(scene, names, others, say)
         _settled(scene, objects, others, say)
-        watching_mib = _only_watching(scene, zones, say)
+        watching_mib = _only_watching(scene, zones, given.still_s, say)
         before = len(scene.plane.audit(ACCOUNT))
         scene.operator.start(within_s=WITHIN_S)
         until(
@@ -83,12 +96,12 @@ def crowd(zones: int, say: Callable[[str], None]) -> Crowd:
             within_s=WITHIN_S,
             describe="the operator to serve all objects",
         )
-        most_mib = _left_alone(scene, say)
-        rest = Rest.of(scene, RESTS_S)
+        most_mib = _left_alone(scene, given.shown_s, say)
+        rest = Rest.of(scene, given.rests_s)
         written = writes(scene, before)
     return Crowd(
         zones=zones,
-        controllers=CONTROLLERS,
+        controllers=given.controllers,
         resident_mib=rest.resident_mib,
         most_mib=max(most_mib, rest.resident_mib),
         only_watching_mib=watching_mib,
@@ -191,7 +204,7 @@ def _settled(
             )
 
 
-def _only_watching(scene: Scene, zones: int, say: Callable[[str], None]) -> float:
+def _only_watching(scene: Scene, zones: int, still_s: float, say: Callable[[str], None]) -> float:
     """Resident memory in MiB of who only watches, once it was told of all objects."""
     log = scene.sandbox.folder / "only-watching.log"
     child = Child(
@@ -201,12 +214,12 @@ def _only_watching(scene: Scene, zones: int, say: Callable[[str], None]) -> floa
     )
     try:
         until(
-            lambda: str(zones // 100 * 100) in log.read_text().split(),
+            lambda: str(zones) in log.read_text().split(),
             within_s=WITHIN_S,
             every_s=1.0,
             describe=lambda: f"Kopf to tell of all objects: {child.last_words()}",
         )
-        until_still(lambda: cpu_s(child.pid), STILL_S)
+        until_still(lambda: cpu_s(child.pid), still_s)
         watching_mib = resident_mib(child.pid)
     finally:
         child.kill()
@@ -214,10 +227,10 @@ def _only_watching(scene: Scene, zones: int, say: Callable[[str], None]) -> floa
     return watching_mib
 
 
-def _left_alone(scene: Scene, say: Callable[[str], None]) -> float:
+def _left_alone(scene: Scene, shown_s: float, say: Callable[[str], None]) -> float:
     """The most that the operator took meanwhile, in MiB."""
     pid, began, said_at, most_mib = scene.operator.pid, time.monotonic(), time.monotonic(), 0.0
-    while time.monotonic() - began < SHOWN_S:
+    while time.monotonic() - began < shown_s:
         time.sleep(EVERY_S)
         now_mib = resident_mib(pid)
         most_mib = max(most_mib, now_mib)

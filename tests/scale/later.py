@@ -39,6 +39,20 @@ MOST_ONBOARDED = 100
 
 
 @dataclass(frozen=True, slots=True)
+class LaterRun:
+    """How much each part of the run gets; a share of it gets less."""
+
+    secrets: int = SECRETS
+    started_s: float = STARTED_S
+    settled_s: float = SETTLED_S
+    rests_after_s: float = RESTS_AFTER_S
+    rests_s: float = RESTS_S
+
+
+ALL = LaterRun()
+
+
+@dataclass(frozen=True, slots=True)
 class Later:
     """What was read off."""
 
@@ -87,7 +101,7 @@ class Figures:
         return told_at
 
 
-def later(zones: int, say: Callable[[str], None]) -> Later:
+def later(zones: int, say: Callable[[str], None], given: LaterRun = ALL) -> Later:
     """Let that happen to so many zones that are settled."""
     names = zone_names(zones)
     with scene_of(names) as scene:
@@ -97,17 +111,17 @@ def later(zones: int, say: Callable[[str], None]) -> Later:
             Following(scene.plane, EVERYWHERE, followed.notice),
             Following(scene.plane, EVERYWHERE, figures.notice),
         ):
-            _onboarded(scene, objects, followed, say)
+            _onboarded(scene, objects, followed, given, say)
             say("the operator is started again")
-            restart_writes, restart_calls = _started_again(scene)
+            restart_writes, restart_calls = _started_again(scene, given.started_s)
             until_ready(zones, followed, time.monotonic(), scene, say)
-            say(f"what it costs at rest is read off in {RESTS_AFTER_S:.0f} s")
-            time.sleep(RESTS_AFTER_S)
-            rest = Rest.of(scene, RESTS_S)
+            say(f"what it costs at rest is read off in {given.rests_after_s:.0f} s")
+            time.sleep(given.rests_after_s)
+            rest = Rest.of(scene, given.rests_s)
             say("Secrets are overwritten, one after the other")
-            secret_p95_ms = _overwritten(scene, objects[:SECRETS], figures)
+            secret_p95_ms = _overwritten(scene, objects[: given.secrets], figures)
             until_ready(zones, followed, time.monotonic(), scene, say)
-            time.sleep(SETTLED_S)
+            time.sleep(given.settled_s)
             say("it is started again while one zone wants to be relaxed")
             relaxed_s = _relaxed_at_start(scene, objects[-1])
             say("the edge presents nothing any more for one zone")
@@ -126,14 +140,18 @@ def later(zones: int, say: Callable[[str], None]) -> Later:
 
 
 def _onboarded(
-    scene: Scene, objects: list[dict[str, Any]], followed: Followed, say: Callable[[str], None]
+    scene: Scene,
+    objects: list[dict[str, Any]],
+    followed: Followed,
+    given: LaterRun,
+    say: Callable[[str], None],
 ) -> None:
     """All of them are settled: by the operator, or, of very many, all but one by hand."""
     by_hand = len(objects) > MOST_ONBOARDED
     theirs = objects[:1] if by_hand else objects
     scene.plane.apply(theirs)
     until_ready(len(theirs), followed, time.monotonic(), scene, say)
-    until_settled(followed, SETTLED_S)
+    until_settled(followed, given.settled_s)
     scene.operator.terminate(within_s=30)
     if by_hand:
         settled_by_hand(scene, objects, say)
@@ -182,12 +200,12 @@ def _write(scene: Scene, namespace: str, name: str, data: dict[str, str]) -> Non
     ).raise_for_status()
 
 
-def _started_again(scene: Scene) -> tuple[int, int]:
+def _started_again(scene: Scene, started_s: float) -> tuple[int, int]:
     scene.operator.terminate(within_s=30)
     before = len(scene.plane.audit(ACCOUNT))
     since = max((call["number"] for call in scene.control.calls()), default=0)
     scene.operator.start()
-    time.sleep(STARTED_S)
+    time.sleep(started_s)
     return writes(scene, before), len(scene.control.calls(since=since))
 
 

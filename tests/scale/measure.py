@@ -132,6 +132,8 @@ class Disturbed:
 
     settled: int
     others: int
+    reloads: tuple[int, ...]
+    """By replica, until the first ones were settled."""
     onboarding: int
     """Writes of the settled ones' status while the others were onboarded."""
     removing: int
@@ -151,6 +153,7 @@ def beside(zones: int, say: Callable[[str], None], *, settled_s: float = SETTLED
             scene.plane.apply(old)
             until_ready(len(old), followed, time.monotonic(), scene, say)
             until_settled(followed, settled_s)
+            reloads = _reloads(scene)
             written = [followed.written.copy()]
             scene.plane.apply(new)
             until_ready(len(names), followed, time.monotonic(), scene, say)
@@ -160,7 +163,11 @@ def beside(zones: int, say: Callable[[str], None], *, settled_s: float = SETTLED
             _until_gone(len(old), scene)
             written.append(followed.written.copy())
     counts = [sum(each[one["metadata"]["name"]] for one in old) for each in written]
-    return Disturbed(zones, zones, counts[1] - counts[0], counts[2] - counts[1])
+    return Disturbed(zones, zones, reloads, counts[1] - counts[0], counts[2] - counts[1])
+
+
+def _reloads(scene: Scene) -> tuple[int, ...]:
+    return tuple(len(one.reloads) for one in scene.ingress_nginx.replicas())
 
 
 def until_settled(followed: Followed, settled_s: float) -> None:
@@ -208,13 +215,12 @@ def onboard(
             cost = Cost.of(scene)
             time.sleep(rests_after_s)
             rest = Rest.of(scene, rests_s)
-        reloads = tuple(len(one.reloads) for one in scene.ingress_nginx.replicas())
         return Measured(
             zones=zones,
             ready=len(followed.ready),
             took_s=took_s,
             cpu_s=cost.cpu_s - before.cpu_s,
-            reloads=reloads,
+            reloads=_reloads(scene),
             requests=cost.requests - before.requests,
             resident_mib=cost.resident_mib,
             fell_back=followed.lost.total(),

@@ -6,7 +6,14 @@ import kopf
 import pytest
 
 from aop.api import FINALIZER, WATCH_LABEL
-from aop.handlers import WATCHED, kopf_settings, register
+from aop.handlers import (
+    DEFINITIONS,
+    IDLE_S,
+    LISTED_AT_ONCE,
+    WATCHED,
+    kopf_settings,
+    register,
+)
 from aop.settings import Settings
 
 
@@ -32,6 +39,15 @@ def test_only_a_cluster_wide_operator_scans_for_resources(
     namespaces: tuple[str, ...], scans: bool
 ) -> None:
     assert kopf_settings(Settings(watch_namespaces=namespaces)).scanning.disabled is not scans
+
+
+def test_nothing_makes_kopf_hold_all_objects_at_once() -> None:
+    """It lists them in parts, lets go of each, and reads no definition but ours."""
+    tuned = kopf_settings(Settings())
+    assert tuned.watching.chunk_size == LISTED_AT_ONCE
+    assert tuned.queueing.idle_timeout == IDLE_S
+    definitions = tuned.watching.field_selectors[DEFINITIONS]
+    assert definitions == "metadata.name=authenticatedoriginpulls.aop-operator.dev"
 
 
 def test_kopf_has_no_handler_that_writes_holds_or_compares() -> None:
