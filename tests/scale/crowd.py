@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from aop.origins.ingress_nginx.stored import read
@@ -33,6 +34,7 @@ from scale.measure import (
 )
 from scale.settled import settled_by_hand
 
+ONLY_WATCHING = Path(__file__).with_name("only_watching.py")
 CONTROLLERS = 20
 """Each with two replicas, so that beside the operator sixty processes share the machine."""
 WITHIN_S = 900.0
@@ -208,17 +210,18 @@ def _only_watching(scene: Scene, zones: int, still_s: float, say: Callable[[str]
     """Resident memory in MiB of who only watches, once it was told of all objects."""
     log = scene.sandbox.folder / "only-watching.log"
     child = Child(
-        [sys.executable, "-m", "scale.only_watching"],
+        [sys.executable, str(ONLY_WATCHING)],
         log=log,
         env={**os.environ, "KUBECONFIG": str(scene.plane.admin_kubeconfig)},
     )
     try:
         until(
-            lambda: str(zones) in log.read_text().split(),
+            lambda: not child.alive or str(zones) in log.read_text().split(),
             within_s=WITHIN_S,
             every_s=1.0,
             describe=lambda: f"Kopf to tell of all objects: {child.last_words()}",
         )
+        assert child.alive, child.last_words()
         until_still(lambda: cpu_s(child.pid), still_s)
         watching_mib = resident_mib(child.pid)
     finally:

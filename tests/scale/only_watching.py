@@ -1,6 +1,6 @@
 """A Kopf operator with Kopf's own defaults that has every AuthenticatedOriginPull told by one `on.event` handler, and does nothing.
 
-`KUBECONFIG=... python -m scale.only_watching` prints at each event how many objects it was told of.
+`KUBECONFIG=... python tests/scale/only_watching.py` prints at each event how many objects it was told of.
 What the operator takes in memory is compared with this process.
 """
 

@@ -70,6 +70,8 @@ class Informer:
         return version
 
     def _keep(self, key: str, item: Json) -> None:
+        # Nobody asks who has written which field, and it is most of what forty replicas would keep.
+        item["metadata"].pop("managedFields", None)
         known = self.objects.get(key)
         self.objects[key] = item
         if known is None:
