@@ -35,28 +35,24 @@ from scale.measure import (
 from scale.settled import settled_by_hand
 
 ONLY_WATCHING = Path(__file__).with_name("only_watching.py")
-CONTROLLERS = 20
-"""Each with two replicas, so that beside the operator sixty processes share the machine."""
 WITHIN_S = 900.0
-SHOWN_S = 900.0
-"""For how long the new process is left alone before what it costs at rest is read off."""
 SAID_EVERY_S = 60.0
-RESTS_S = 120.0
-STILL_S = 10.0
-"""When a process that has used no processor for so long has seen all that there is."""
 
 
 @dataclass(frozen=True, slots=True)
 class CrowdRun:
     """How much the run gets; a share of it gets less."""
 
-    controllers: int = CONTROLLERS
-    shown_s: float = SHOWN_S
-    rests_s: float = RESTS_S
-    still_s: float = STILL_S
+    controllers: int = 20
+    """Each with two replicas, so that beside the operator sixty processes share the machine."""
+    shown_s: float = 900.0
+    """For how long the new process is left alone before what it costs at rest is read off."""
+    rests_s: float = 120.0
+    still_s: float = 10.0
+    """When a process that has used no processor for so long has seen all that there is."""
 
 
-ALL = CrowdRun()
+WHOLE = CrowdRun()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +76,7 @@ class Crowd:
     """Requests of the new process that changed anything in Kubernetes; one is the Event that it serves."""
 
 
-def crowd(zones: int, say: Callable[[str], None], given: CrowdRun = ALL) -> Crowd:
+def crowd(zones: int, say: Callable[[str], None], given: CrowdRun = WHOLE) -> Crowd:
     """So many zones of one Cloudflare user, spread over the controllers, with the defaults of every budget."""
     names = zone_names(zones)
     hosts = [names[0], f"www.{names[0]}"]

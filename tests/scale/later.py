@@ -29,10 +29,6 @@ from scale.measure import (
 )
 from scale.settled import settled_by_hand
 
-SECRETS = 20
-"""How many Secrets are changed, one after the other."""
-STARTED_S = 60.0
-"""For how long a new process is watched."""
 WITHIN_S = 900.0
 MOST_ONBOARDED = 100
 """Of more zones, all but one are made as the operator would leave them."""
@@ -42,14 +38,16 @@ MOST_ONBOARDED = 100
 class LaterRun:
     """How much each part of the run gets; a share of it gets less."""
 
-    secrets: int = SECRETS
-    started_s: float = STARTED_S
+    secrets: int = 20
+    """How many Secrets are changed, one after the other."""
+    started_s: float = 60.0
+    """For how long a new process is watched."""
     settled_s: float = SETTLED_S
     rests_after_s: float = RESTS_AFTER_S
     rests_s: float = RESTS_S
 
 
-ALL = LaterRun()
+WHOLE = LaterRun()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,7 @@ class Figures:
         return told_at
 
 
-def later(zones: int, say: Callable[[str], None], given: LaterRun = ALL) -> Later:
+def later(zones: int, say: Callable[[str], None], given: LaterRun = WHOLE) -> Later:
     """Let that happen to so many zones that are settled."""
     names = zone_names(zones)
     with scene_of(names) as scene:

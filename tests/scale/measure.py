@@ -43,6 +43,11 @@ class Followed:
     written: Counter[str] = field(default_factory=Counter)
     """How often each one's status was written."""
 
+    @property
+    def unproven(self) -> bool:
+        """Whether any object has a host that is not proven, and will be told of it once it is."""
+        return any((one.get("hosts") or {}).get("unproven") for one in self.statuses.values())
+
     def notice(self, _: str, seen: dict[str, Any]) -> None:
         """One event of the watch."""
         name = seen["metadata"]["name"]
@@ -171,7 +176,10 @@ def _reloads(scene: Scene) -> tuple[int, ...]:
 
 
 def until_settled(followed: Followed, settled_s: float) -> None:
-    """Wait until no status was written for so long, or nobody waits any more."""
+    """Wait until every host is proven and no status was written for so long, or nobody waits any more."""
+    given_up = time.monotonic() + GIVEN_UP_AFTER_S
+    while followed.unproven and time.monotonic() < given_up:
+        time.sleep(EVERY_S)
     until_still(followed.written.total, settled_s)
 
 

@@ -15,7 +15,7 @@ from scale.measure import beside
 pytestmark = [pytest.mark.timeout(600)]
 
 ZONES = 3
-SETTLED_S = 10.0
+SETTLED_S = 5.0
 RELOADS_ALONE = 3
 """Of one zone: the check path, the question for a certificate, and the requirement."""
 EVENTS = 1
