@@ -103,6 +103,29 @@ def test_a_crd_that_is_deleted_takes_its_objects_with_it(proxied: Proxied, *, la
     )
 
 
+@pytest.mark.timeout(500)
+def test_a_crd_that_is_applied_anew_while_it_cannot_be_discovered_stops_nothing(
+    proxied: Proxied,
+) -> None:
+    """`helm upgrade` writes a new definition, and whoever asks at that moment is told that there is none."""
+    scene = proxied.scene
+    scene.operator.start()
+    scene.apply()
+    until(lambda: FINALIZER in finalizers(scene), within_s=30, describe="the object to be held")
+    unknown = proxied.kubernetes.rule(DISCOVERY, NOT_FOUND, times=None)
+    scene.plane.kubectl("annotate", "crd", RESOURCE, "example.com/applied=anew")
+    until(lambda: unknown.fired, within_s=90, describe="the operator to look at that moment")
+    proxied.clear()
+    scene.patch({"suspend": True})
+    edited = (scene.object() or {})["metadata"]["generation"]
+    until(
+        lambda: (scene.object() or {})["status"].get("observedGeneration") == edited,
+        within_s=240,
+        describe="the edit to be seen: a watch that follows nothing begins anew after a minute",
+    )
+    assert FINALIZER in finalizers(scene)
+
+
 @pytest.fixture
 def large_secrets(proxied: Proxied) -> Iterator[int]:
     """Thirty labelled Secrets of a megabyte; what the operator's memory was at most without them, in bytes."""

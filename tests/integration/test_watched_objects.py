@@ -22,7 +22,7 @@ from aop.health import Health
 from aop.metrics import Metrics
 from aop.settings import Settings
 from sandbox.kubernetes.plane import ControlPlane
-from sandbox.proxy.faults import Answer, Match
+from sandbox.proxy.faults import Answer, Delay, Match
 from sandbox.proxy.server import FaultProxy
 from sandbox.waiting import until
 
@@ -62,8 +62,8 @@ def name_of(number: int) -> str:
     return f"carrier-{number:04}"
 
 
-def config_map(number: int) -> dict[str, Any]:
-    return {"metadata": {"name": name_of(number), "labels": {WATCH_LABEL: "true"}}}
+def config_map(name: str) -> dict[str, Any]:
+    return {"metadata": {"name": name, "labels": {WATCH_LABEL: "true"}}}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def many(plane: ControlPlane) -> Iterator[ControlPlane]:
         plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
 
     def make(number: int) -> None:
-        plane.http.post(path_of(NAMESPACE), json=config_map(number)).raise_for_status()
+        plane.http.post(path_of(NAMESPACE), json=config_map(name_of(number))).raise_for_status()
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(make, range(MANY)))
@@ -135,12 +135,24 @@ def watching(
         gc.collect()
 
 
+@contextmanager
+def through_a_proxy(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[FaultProxy, Reports]]:
+    plane.apply(READER, namespace=NAMESPACE)
+    account = plane.service_account_kubeconfig(NAMESPACE, "reader")
+    with (
+        FaultProxy(plane.url, upstream_ca=plane.ca_file) as proxy,
+        watching(proxy.kubeconfig(account), monkeypatch, NAMESPACE) as reports,
+    ):
+        yield proxy, reports
+
+
 def until_followed(plane: ControlPlane, reports: Reports, *namespaces: str) -> None:
     """What comes after the list is told. Whoever ends while Kopf still connects leaves a socket open."""
     for namespace in namespaces:
         name = f"late-in-{namespace}"
-        late = {"metadata": {"name": name, "labels": {WATCH_LABEL: "true"}}}
-        plane.http.post(path_of(namespace), json=late).raise_for_status()
+        plane.http.post(path_of(namespace), json=config_map(name)).raise_for_status()
         until(
             lambda: reports.types.get(name) == "ADDED",  # noqa: B023 - asked at once
             within_s=WITHIN_S,
@@ -173,16 +185,35 @@ def test_a_kind_is_listed_once_every_namespace_is(
         until_followed(many, reports, OTHER, NAMESPACE)
 
 
+def test_what_others_do_while_a_list_goes_on_is_told(
+    many: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a part has listed is deleted before the next one comes, and something new is made."""
+    first = name_of(0)
+    with through_a_proxy(many, monkeypatch) as (proxy, reports):
+        proxy.rule(Match(query="continue="), Delay(WITHIN_S, answer=True))
+        until(
+            lambda: first in reports.types, within_s=WITHIN_S, describe="the first part to be told"
+        )
+        many.http.delete(f"{path_of(NAMESPACE)}/{first}").raise_for_status()
+        many.http.post(path_of(NAMESPACE), json=config_map("amid")).raise_for_status()
+        assert not reports.listed
+        proxy.clear()
+        until(
+            lambda: (reports.types.get(first), reports.types.get("amid")) == ("DELETED", "ADDED"),
+            within_s=WITHIN_S,
+            describe="both to be told",
+        )
+        assert reports.failures == 0
+    many.http.delete(f"{path_of(NAMESPACE)}/amid").raise_for_status()
+    many.http.post(path_of(NAMESPACE), json=config_map(first)).raise_for_status()
+
+
 def test_a_list_that_never_ends_is_no_answer(
     many: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The API server forgets from where to go on, as after a compaction."""
-    many.apply(READER, namespace=NAMESPACE)
-    account = many.service_account_kubeconfig(NAMESPACE, "reader")
-    with (
-        FaultProxy(many.url, upstream_ca=many.ca_file) as proxy,
-        watching(proxy.kubeconfig(account), monkeypatch, NAMESPACE) as reports,
-    ):
+    with through_a_proxy(many, monkeypatch) as (proxy, reports):
         proxy.rule(Match(query="continue="), GONE, times=None)
         until(
             lambda: reports.failures >= 2,
